@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CAMTAP_PROTO_WIRE_H
+#define CAMTAP_PROTO_WIRE_H
+
+/*
+ * The wire protocol: SOCK_SEQPACKET messages over a Unix socket, native byte order.
+ *
+ *   client                              daemon
+ *     HELLO        ------------------->
+ *                  <-------------------  WELCOME  (fd: doorbell, if granted), or REFUSED
+ *                  <-------------------  SOURCE   (whenever the camera's state changes)
+ *                  <-------------------  FORMAT   (fds: pool, guard), once per epoch
+ *     READY        ------------------->            the daemon seals the guard and links it in
+ *                  <-------------------  FRAME    (or a byte in the doorbell), once per frame
+ *     RELEASED     ------------------->            only if the lock word asked for it (lossless)
+ *     STATUS       ------------------->
+ *                  <-------------------  STATUS   (fd: a JSON document in a sealed memfd)
+ *                  <-------------------  BYE      before the daemon hangs up
+ *
+ * Growth: a receiver accepts a message longer than the one that it knows and ignores the tail; fields
+ * that a shorter message lacks read as zero; a client skips messages of a type that it does not know.
+ * New fields go to the end of a message only. Everything else is strict: a message shorter than its
+ * minimum, one whose size field is not its length, one longer than WIRE_MESSAGE_MAX, one out of order,
+ * or one from a client with fds attached ends the connection.
+ *
+ * FRAMEs may be lost (a full queue), all other messages never are. FRAME and doorbell only wake: what
+ * there is to read says the pool's header.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_VERSION_MIN 1
+#define WIRE_VERSION_MAX 1
+
+#define WIRE_MESSAGE_MAX 4096 /* bytes */
+#define WIRE_FDS_MAX	 2    /* most fds that a message to a client carries */
+#define WIRE_NAME_SIZE	 72   /* bytes of a name, with its terminating NUL */
+#define WIRE_STREAM_SIZE 128
+#define WIRE_TEXT_SIZE	 512
+
+enum wire_type {
+	WIRE_HELLO = 1,
+	WIRE_READY = 2,
+	WIRE_RELEASED = 3,
+	WIRE_STATUS = 4, /* the request and its answer */
+
+	WIRE_WELCOME = 16,
+	WIRE_REFUSED = 17,
+	WIRE_FORMAT = 18,
+	WIRE_FRAME = 19,
+	WIRE_SOURCE = 20,
+	WIRE_BYE = 21,
+};
+
+struct wire_header {
+	uint32_t type; /* enum wire_type */
+	uint32_t size; /* bytes of the whole message, this header included */
+	uint32_t flags; /* 0 */
+	uint32_t reserved;
+};
+
+/* What either side can do beyond the base protocol; HELLO asks, WELCOME grants. */
+enum wire_feature {
+	WIRE_FEATURE_DOORBELL = 1 << 0, /* wake by a byte in a pipe instead of a FRAME */
+};
+
+enum wire_mode {
+	WIRE_MODE_READ = 0,
+	WIRE_MODE_OBSERVE = 1, /* SOURCE and STATUS only; starts no camera */
+	WIRE_MODE_LOSSLESS = 2, /* read; the source waits for this reader */
+};
+
+struct wire_hello {
+	struct wire_header header;
+	uint32_t version_min, version_max;
+	/* A HELLO may end here. */
+	uint64_t features; /* enum wire_feature */
+	uint32_t mode;     /* enum wire_mode */
+	uint32_t reserved;
+	char name[WIRE_NAME_SIZE];     /* what the client calls itself */
+	char stream[WIRE_STREAM_SIZE]; /* empty: the native stream */
+};
+#define WIRE_HELLO_SIZE_MIN offsetof(struct wire_hello, features)
+
+struct wire_welcome {
+	struct wire_header header;
+	uint32_t version;
+	uint32_t max_leases; /* slots that this client may hold at once */
+	uint64_t features;   /* those granted, enum wire_feature */
+	uint32_t mode;       /* enum wire_mode: LOSSLESS if the daemon makes every reader so */
+	uint32_t reserved;
+	char camera[WIRE_NAME_SIZE];
+};
+
+/* A new epoch. fds: the pool (map it read-only), the guard (map it read-write, shared). */
+struct wire_format {
+	struct wire_header header;
+	uint64_t epoch;
+	uint64_t pool_size;  /* bytes */
+	uint32_t guard_size; /* bytes */
+	uint32_t guard_stride; /* bytes from the word of slot n to that of slot n + 1; slot 0's is at 0 */
+	uint32_t slot_count;
+	uint32_t reserved;
+	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old */
+};
+
+/* The guard of `epoch` is mapped: seal it and link it in. */
+struct wire_ready {
+	struct wire_header header;
+	uint64_t epoch;
+};
+
+struct wire_released {
+	struct wire_header header;
+};
+
+struct wire_status_request {
+	struct wire_header header;
+};
+
+/* fd: the JSON document, `document_size` bytes in a sealed memfd. */
+struct wire_status {
+	struct wire_header header;
+	uint64_t document_size;
+};
+
+struct wire_frame {
+	struct wire_header header;
+	uint64_t epoch;
+	uint64_t position;
+	uint64_t generation;
+	uint64_t frame_id;
+	int64_t publish_time_ns; /* CLOCK_MONOTONIC */
+	uint32_t slot;
+	uint32_t reserved;
+};
+
+enum wire_source_state {
+	WIRE_SOURCE_IDLE = 0,    /* nobody reads (observers only) */
+	WIRE_SOURCE_ONLINE = 1,  /* frames come */
+	WIRE_SOURCE_OFFLINE = 2, /* no camera; the daemon keeps trying */
+	WIRE_SOURCE_PAUSED = 3,  /* switched off by the administrator */
+	WIRE_SOURCE_ENDED = 4,   /* a recording is over */
+	WIRE_SOURCE_STARTING = 5, /* being opened, or waiting for --wait-readers */
+};
+
+struct wire_source {
+	struct wire_header header;
+	uint32_t state; /* enum wire_source_state */
+	int32_t error;  /* positive errno that belongs to the state, or 0 */
+	int64_t since_ns; /* CLOCK_REALTIME */
+	char text[WIRE_TEXT_SIZE]; /* why, for people; may be empty */
+};
+
+enum wire_code {
+	WIRE_CODE_SHUTDOWN = 1,  /* BYE: the daemon stops; come again */
+	WIRE_CODE_PROTOCOL = 2,  /* a message that breaks the protocol */
+	WIRE_CODE_VERSION = 3,   /* no common protocol version */
+	WIRE_CODE_STREAM = 4,    /* no such stream; the text says what there is */
+	WIRE_CODE_ACCESS = 5,    /* not allowed */
+	WIRE_CODE_BUSY = 6,      /* a limit on clients is reached; may be tried again */
+	WIRE_CODE_OVERHOLD = 7,  /* more slots held than allowed */
+	WIRE_CODE_SLOW_WAKE = 8, /* waking this client takes too long */
+	WIRE_CODE_INTERNAL = 9,  /* the daemon could not (out of memory, of fds ...); may be tried again */
+};
+
+/* REFUSED and BYE. */
+struct wire_bye {
+	struct wire_header header;
+	uint32_t code; /* enum wire_code */
+	uint32_t reserved;
+	char text[WIRE_TEXT_SIZE];
+};
+
+_Static_assert(sizeof(struct wire_header) == 16, "layout is protocol");
+_Static_assert(sizeof(struct wire_hello) == 240, "layout is protocol");
+_Static_assert(WIRE_HELLO_SIZE_MIN == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_welcome) == 112, "layout is protocol");
+_Static_assert(sizeof(struct wire_format) == 56, "layout is protocol");
+_Static_assert(sizeof(struct wire_ready) == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_released) == 16, "layout is protocol");
+_Static_assert(sizeof(struct wire_status) == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_frame) == 64, "layout is protocol");
+_Static_assert(sizeof(struct wire_source) == 544, "layout is protocol");
+_Static_assert(sizeof(struct wire_bye) == 536, "layout is protocol");
+
+#endif
