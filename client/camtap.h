@@ -23,8 +23,8 @@
  *
  * Threads: a handle is used by one thread at a time. camtap_release(), camtap_frame_check() and the
  * frame accessors may be called from any thread, at the same time as anything else; one frame is
- * released once. A child after fork() owns none of it: there every call gives -ECHILD (accessors give
- * 0 or NULL), and the child must not touch frames.
+ * released once. A child after fork() owns none of it: there every call gives -ECHILD (accessors
+ * give 0 or NULL), and the child must not touch frames.
  */
 
 #include <stddef.h>
@@ -52,18 +52,19 @@ struct camtap_list;
 enum camtap_outcome {
 	CAMTAP_TRY_AGAIN = 0, /* nothing yet (or the timeout passed) */
 	CAMTAP_FRAME = 1,
-	CAMTAP_ONLINE = 2,  /* the camera, which was away, delivers again */
-	CAMTAP_OFFLINE = 3, /* no camera or no daemon for now; camtap_event_text() says why */
-	CAMTAP_PAUSED = 4,  /* switched off by the administrator, until CAMTAP_ONLINE */
-	CAMTAP_FORMAT = 5,  /* following frames have another format; ids start anew */
+	CAMTAP_ONLINE = 2,        /* the camera, which was away, delivers again */
+	CAMTAP_OFFLINE = 3,       /* no camera or no daemon for now; camtap_event_text() says why */
+	CAMTAP_PAUSED = 4,        /* switched off by the administrator, until CAMTAP_ONLINE */
+	CAMTAP_FORMAT = 5,        /* following frames have another format; ids start anew */
 	CAMTAP_DISCONTINUITY = 6, /* the daemon or the camera was restarted: ids start anew */
-	CAMTAP_ENDED = 7,         /* the recording is over; camtap_close(), or wait for another run */
+	CAMTAP_ENDED = 7, /* the recording is over; camtap_close(), or wait for another run */
 };
 
 enum camtap_mode {
-	CAMTAP_MODE_READ = 0,     /* newest frames matter; the camera never waits for this program */
-	CAMTAP_MODE_OBSERVE = 1,  /* camtap_status() and events only; starts no camera */
-	CAMTAP_MODE_LOSSLESS = 2, /* every frame matters; the source waits (recordings; see camtapd(1)) */
+	CAMTAP_MODE_READ = 0,    /* newest frames matter; the camera never waits for this program */
+	CAMTAP_MODE_OBSERVE = 1, /* camtap_status() and events only; starts no camera */
+	CAMTAP_MODE_LOSSLESS =
+		2, /* every frame matters; the source waits (recordings; see camtapd(1)) */
 };
 
 /* ---- handle ---- */
@@ -85,13 +86,14 @@ int camtap_set_stream(struct camtap *camera, const char *stream);
 /* What `camtap info` shows for this program; default: the program's name. */
 int camtap_set_client_name(struct camtap *camera, const char *name);
 int camtap_set_mode(struct camtap *camera, enum camtap_mode mode);
-/* 0: be woken by messages instead of the doorbell (a pipe). The doorbell (default, 1) is cheaper. */
+/* 0: be woken by messages instead of the doorbell (a pipe). The doorbell (default, 1) is cheaper.
+ */
 int camtap_set_doorbell(struct camtap *camera, int on);
 
-/* Starts to attach, and returns at once: socket activation may take a while, and camtap_next() goes on
- * with it. 0 also if nobody listens yet while a socket could appear (it is tried again, with growing
- * pauses up to 1 s). -ENOENT: there is no camera of that name and no daemon; -ENOTUNIQ: no name given and
- * several cameras are there; -EACCES: the socket may not be opened; -EALREADY. */
+/* Starts to attach, and returns at once: socket activation may take a while, and camtap_next() goes
+ * on with it. 0 also if nobody listens yet while a socket could appear (it is tried again, with
+ * growing pauses up to 1 s). -ENOENT: there is no camera of that name and no daemon; -ENOTUNIQ: no
+ * name given and several cameras are there; -EACCES: the socket may not be opened; -EALREADY. */
 int camtap_connect(struct camtap *camera);
 
 /* Gives back the handle; NULL is allowed. Frames not yet released stay readable and must still be
@@ -99,60 +101,65 @@ int camtap_connect(struct camtap *camera);
 void camtap_close(struct camtap *camera);
 
 /* An epoll file descriptor, the same for the handle's life, for poll() and event loops (POLLIN).
- * Level-triggered: readable exactly as long as camtap_next() has something to return or to do; so not
- * while the lease limit is reached. Do not read, write or close it. */
+ * Level-triggered: readable exactly as long as camtap_next() has something to return or to do; so
+ * not while the lease limit is reached. Do not read, write or close it. */
 int camtap_fd(const struct camtap *camera);
 
-/* Waits at most `timeout_ms` (0: not at all, -1: for ever) for the next frame in order, or an event.
- * Returns an enum camtap_outcome; *ret_frame is written for CAMTAP_FRAME only, and is then the caller's
- * until camtap_release(). Frames that were overwritten before they were asked for are skipped:
- * camtap_frame_missed() counts them. Events come in order with the frames.
+/* Waits at most `timeout_ms` (0: not at all, -1: for ever) for the next frame in order, or an
+ * event. Returns an enum camtap_outcome; *ret_frame is written for CAMTAP_FRAME only, and is then
+ * the caller's until camtap_release(). Frames that were overwritten before they were asked for are
+ * skipped: camtap_frame_missed() counts them. Events come in order with the frames.
  *
  * -ENOBUFS: a frame is there, but as many are held as the daemon allows; release one first.
- * -EACCES, -EINVAL, -EPROTO, -EUSERS ...: the daemon refused for good; camtap_error_text() says why.
- * -ENOTCONN: camtap_connect() was not called. -ECHILD: after fork(). */
-int camtap_next(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms)
-	CAMTAP_WARN_UNUSED_RESULT;
+ * -EACCES, -EINVAL, -EPROTO, -EUSERS ...: the daemon refused for good; camtap_error_text() says
+ * why. -ENOTCONN: camtap_connect() was not called. -ECHILD: after fork(). */
+int camtap_next(struct camtap *camera, struct camtap_frame **ret_frame,
+	int timeout_ms) CAMTAP_WARN_UNUSED_RESULT;
 
 /* Like camtap_next(), but skips to the newest frame; never returns the same frame twice. */
-int camtap_latest(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms)
-	CAMTAP_WARN_UNUSED_RESULT;
+int camtap_latest(struct camtap *camera, struct camtap_frame **ret_frame,
+	int timeout_ms) CAMTAP_WARN_UNUSED_RESULT;
 
-/* Frames of this stream that this handle never got since camtap_connect(), within epochs (what was lost
- * across a restart nobody knows). Frames skipped by camtap_latest() count too. */
+/* Frames of this stream that this handle never got since camtap_connect(), within epochs (what was
+ * lost across a restart nobody knows). Frames skipped by camtap_latest() count too. */
 uint64_t camtap_missed(const struct camtap *camera);
 
 /* Frames that the daemon lets this handle hold at once; 0 before it is attached. */
 unsigned camtap_max_leases(const struct camtap *camera);
 
-/* The camera's name as the daemon says it; NULL before it is attached. Valid until camtap_close(). */
+/* The camera's name as the daemon says it; NULL before it is attached. Valid until camtap_close().
+ */
 const char *camtap_name(const struct camtap *camera);
 
-/* One line for people about the last error of this handle; never NULL. Valid until the next call. */
+/* One line for people about the last error of this handle; never NULL. Valid until the next call.
+ */
 const char *camtap_error_text(const struct camtap *camera);
 
-/* One line about the last event (why the camera is offline, since when); never NULL, may be empty. */
+/* One line about the last event (why the camera is offline, since when); never NULL, may be empty.
+ */
 const char *camtap_event_text(const struct camtap *camera);
 
-/* The daemon's status document (JSON, see camtap(1)), in any mode. Waits at most `timeout_ms`. *ret_json
- * is NUL-terminated and the caller's to free(). -ETIMEDOUT, or what camtap_next() gives. */
+/* The daemon's status document (JSON, see camtap(1)), in any mode. Waits at most `timeout_ms`.
+ * *ret_json is NUL-terminated and the caller's to free(). -ETIMEDOUT, or what camtap_next() gives.
+ */
 int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms);
 
 /* ---- frames ---- */
 
-/* Gives a frame back and frees it; NULL is allowed (0). -ESTALE: the frame was revoked because it was
- * held too long while others needed room: its pixels may have changed while you looked. */
+/* Gives a frame back and frees it; NULL is allowed (0). -ESTALE: the frame was revoked because it
+ * was held too long while others needed room: its pixels may have changed while you looked. */
 int camtap_release(struct camtap_frame *frame) CAMTAP_WARN_UNUSED_RESULT;
 
 /* 0 as long as the frame is still what it was, -ESTALE once it was revoked. */
 int camtap_frame_check(const struct camtap_frame *frame);
 
-/* Pixels. Planes are numbered as V4L2 lays them out in one buffer (NV12: 0 Y, 1 CbCr). Read-only memory.
- * `plane` beyond the last: NULL or 0. */
+/* Pixels. Planes are numbered as V4L2 lays them out in one buffer (NV12: 0 Y, 1 CbCr). Read-only
+ * memory. `plane` beyond the last: NULL or 0. */
 unsigned camtap_frame_plane_count(const struct camtap_frame *frame);
 const void *camtap_frame_data(const struct camtap_frame *frame, unsigned plane);
 size_t camtap_frame_bytesused(const struct camtap_frame *frame, unsigned plane); /* bytes */
-size_t camtap_frame_stride(const struct camtap_frame *frame, unsigned plane); /* bytes per line, 0: compressed */
+size_t camtap_frame_stride(
+	const struct camtap_frame *frame, unsigned plane); /* bytes per line, 0: compressed */
 
 /* Format: V4L2's values (linux/videodev2.h). */
 uint32_t camtap_frame_fourcc(const struct camtap_frame *frame);
@@ -164,10 +171,22 @@ uint32_t camtap_frame_ycbcr_enc(const struct camtap_frame *frame);
 uint32_t camtap_frame_quantization(const struct camtap_frame *frame);
 uint32_t camtap_frame_xfer_func(const struct camtap_frame *frame);
 /* Nominal frame rate as a fraction; 0/0 if unknown or unpaced. */
-void camtap_frame_rate(const struct camtap_frame *frame, uint32_t *ret_numerator,
-	uint32_t *ret_denominator);
+void camtap_frame_rate(
+	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator);
 
-/* Identity: camera name, epoch and id name a frame for ever. Ids count up by one per published frame. */
+/* What only recordings tell: pixel aspect (0/0: unknown) and where 4:2:0 chroma samples lie. */
+void camtap_frame_pixel_aspect(
+	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator);
+enum camtap_chroma_siting {
+	CAMTAP_CHROMA_UNKNOWN = 0,
+	CAMTAP_CHROMA_JPEG = 1,  /* Y4M's C420jpeg */
+	CAMTAP_CHROMA_MPEG2 = 2, /* C420mpeg2 */
+	CAMTAP_CHROMA_PALDV = 3, /* C420paldv */
+};
+enum camtap_chroma_siting camtap_frame_chroma_siting(const struct camtap_frame *frame);
+
+/* Identity: camera name, epoch and id name a frame for ever. Ids count up by one per published
+ * frame. */
 uint64_t camtap_frame_epoch(const struct camtap_frame *frame);
 uint64_t camtap_frame_id(const struct camtap_frame *frame);
 uint32_t camtap_frame_sequence(const struct camtap_frame *frame); /* the driver's own count */
@@ -179,14 +198,18 @@ enum camtap_clock {
 	CAMTAP_CLOCK_MONOTONIC = 1,
 	CAMTAP_CLOCK_COPY = 2, /* V4L2_BUF_FLAG_TIMESTAMP_COPY */
 };
-int64_t camtap_frame_capture_time(const struct camtap_frame *frame); /* of camtap_frame_capture_clock() */
+int64_t camtap_frame_capture_time(
+	const struct camtap_frame *frame); /* of camtap_frame_capture_clock() */
 enum camtap_clock camtap_frame_capture_clock(const struct camtap_frame *frame);
 int64_t camtap_frame_publish_time(const struct camtap_frame *frame); /* CLOCK_MONOTONIC */
-int64_t camtap_frame_media_time(const struct camtap_frame *frame); /* recordings: from the start; else -1 */
-int64_t camtap_frame_realtime(const struct camtap_frame *frame); /* capture (or publish) in CLOCK_REALTIME */
+int64_t camtap_frame_media_time(
+	const struct camtap_frame *frame); /* recordings: from the start; else -1 */
+int64_t camtap_frame_realtime(
+	const struct camtap_frame *frame); /* capture (or publish) in CLOCK_REALTIME */
 
 enum camtap_frame_flag {
-	CAMTAP_FRAME_TIMESTAMP_SOE = 1 << 0, /* capture time is start of exposure, else end of frame */
+	CAMTAP_FRAME_TIMESTAMP_SOE =
+		1 << 0, /* capture time is start of exposure, else end of frame */
 	CAMTAP_FRAME_DISCONTINUITY = 1 << 1, /* the source lost frames just before this one */
 	CAMTAP_FRAME_KEYFRAME = 1 << 2,
 };
@@ -194,11 +217,13 @@ uint32_t camtap_frame_flags(const struct camtap_frame *frame); /* enum camtap_fr
 
 /* ---- cameras ---- */
 
-/* Finds the cameras that have a socket (running, or started by the first reader), in the user's directory
- * and the system's; starts none. Names are sorted; the user's hide the system's of the same name. */
+/* Finds the cameras that have a socket (running, or started by the first reader), in the user's
+ * directory and the system's; starts none. Names are sorted; the user's hide the system's of the
+ * same name. */
 int camtap_list(struct camtap_list **ret_list);
 size_t camtap_list_count(const struct camtap_list *list);
-const char *camtap_list_name(const struct camtap_list *list, size_t index);   /* NULL beyond the last */
+const char *camtap_list_name(
+	const struct camtap_list *list, size_t index); /* NULL beyond the last */
 const char *camtap_list_socket(const struct camtap_list *list, size_t index); /* path */
 void camtap_list_free(struct camtap_list *list);
 

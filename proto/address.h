@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <sys/un.h>
 
-#define ADDRESS_NAME_MAX 64 /* bytes, without the terminating NUL */
-#define ADDRESS_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
+#define ADDRESS_NAME_MAX         64 /* bytes, without the terminating NUL */
+#define ADDRESS_PATH_SIZE        sizeof(((struct sockaddr_un *)0)->sun_path)
 #define ADDRESS_SYSTEM_DIRECTORY "/run/camtap"
 
 /* Is this a camera's name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}? */

@@ -10,8 +10,8 @@
  * Fixed-width fields only, native byte order. Every place is found through the header's offsets and
  * strides, never through sizeof: a newer daemon's structures may be longer than the reader's.
  *
- * One publication is one frame put into a slot. Publications of a pool are numbered from 1 without a
- * gap; the number is the frame's position. Position n is found at recent[(n - 1) % recent_count].
+ * One publication is one frame put into a slot. Publications of a pool are numbered from 1 without
+ * a gap; the number is the frame's position. Position n is found at recent[(n - 1) % recent_count].
  *
  * Who writes: the daemon alone (the seals see to that). Readers treat the header as untrusted until
  * pool_view_init() has checked it, and copy from it only once.
@@ -22,12 +22,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POOL_MAGIC		"camtap\r\n" /* 8 bytes, no terminator */
-#define POOL_VERSION		1
-#define POOL_SLOTS_MIN		3  /* one being written, one published, one to go on with */
-#define POOL_SLOTS_MAX		64 /* a set of slots fits into 64 bits */
-#define POOL_RECENT_COUNT	64
-#define POOL_PLANES_MAX		4
+#define POOL_MAGIC              "camtap\r\n" /* 8 bytes, no terminator */
+#define POOL_VERSION            1
+#define POOL_SLOTS_MIN          3  /* one being written, one published, one to go on with */
+#define POOL_SLOTS_MAX          64 /* a set of slots fits into 64 bits */
+#define POOL_RECENT_COUNT       64
+#define POOL_PLANES_MAX         4
 #define POOL_GENERATION_INVALID UINT64_C(0) /* no frame in this slot, or it is being written */
 
 /* The format of every frame of this pool. Values and names are V4L2's (struct v4l2_pix_format). */
@@ -43,6 +43,18 @@ struct pool_format {
 		uint32_t offset; /* bytes from the start of the slot */
 		uint32_t stride; /* bytes per line, 0 for compressed formats */
 	} planes[POOL_PLANES_MAX];
+	/* What V4L2 does not tell and recordings do. */
+	uint32_t chroma_siting;                                    /* enum pool_chroma_siting */
+	uint32_t pixel_aspect_numerator, pixel_aspect_denominator; /* 0/0: unknown */
+	uint32_t reserved;
+};
+
+/* Where 4:2:0 chroma samples lie, by Y4M's names. */
+enum pool_chroma_siting {
+	POOL_CHROMA_UNKNOWN = 0,
+	POOL_CHROMA_JPEG = 1,  /* C420jpeg */
+	POOL_CHROMA_MPEG2 = 2, /* C420mpeg2 */
+	POOL_CHROMA_PALDV = 3, /* C420paldv */
 };
 
 /* What happened in this epoch, by culprit. Written with relaxed stores; read whenever one likes. */
@@ -71,17 +83,17 @@ struct pool_header {
 	uint64_t slot_offset;
 	uint64_t slot_stride;
 	struct pool_format format;
-	uint32_t reserved[4];
 
 	/* The position of the newest publication, 0 before the first. Stored (release) after the
 	 * guards, the descriptor and recent[]. On a cache line of its own. */
 	_Alignas(64) _Atomic uint64_t newest;
-	_Atomic int64_t realtime_offset; /* ns; CLOCK_REALTIME minus CLOCK_MONOTONIC, kept current */
+	_Atomic int64_t
+		realtime_offset; /* ns; CLOCK_REALTIME minus CLOCK_MONOTONIC, kept current */
 
 	_Alignas(64) struct pool_counters counters;
 };
 
-_Static_assert(sizeof(struct pool_format) == 80, "layout is protocol");
+_Static_assert(sizeof(struct pool_format) == 96, "layout is protocol");
 _Static_assert(sizeof(struct pool_counters) == 64, "layout is protocol");
 _Static_assert(offsetof(struct pool_header, slot_offset) == 56, "layout is protocol");
 _Static_assert(offsetof(struct pool_header, format) == 72, "layout is protocol");
@@ -89,8 +101,8 @@ _Static_assert(offsetof(struct pool_header, newest) == 192, "layout is protocol"
 _Static_assert(offsetof(struct pool_header, counters) == 256, "layout is protocol");
 _Static_assert(sizeof(struct pool_header) == 320, "layout is protocol");
 
-/* An entry of recent[]: generation << POOL_RECENT_SLOT_BITS | slot, in one atomic 64-bit word, so that
- * the two always belong together. 0: no entry yet. */
+/* An entry of recent[]: generation << POOL_RECENT_SLOT_BITS | slot, in one atomic 64-bit word, so
+ * that the two always belong together. 0: no entry yet. */
 typedef _Atomic uint64_t pool_recent;
 #define POOL_RECENT_SLOT_BITS 16
 
@@ -108,23 +120,25 @@ enum pool_clock {
 
 /* Frame flags. */
 enum pool_frame_flag {
-	POOL_FRAME_TIMESTAMP_SOE = 1 << 0, /* capture time is the start of exposure, else end of frame */
-	POOL_FRAME_DISCONTINUITY = 1 << 1, /* frames may have been lost by the source before this one */
-	POOL_FRAME_KEYFRAME = 1 << 2,      /* V4L2_BUF_FLAG_KEYFRAME */
+	POOL_FRAME_TIMESTAMP_SOE =
+		1 << 0, /* capture time is the start of exposure, else end of frame */
+	POOL_FRAME_DISCONTINUITY =
+		1 << 1,               /* frames may have been lost by the source before this one */
+	POOL_FRAME_KEYFRAME = 1 << 2, /* V4L2_BUF_FLAG_KEYFRAME */
 };
 
 /* What is known of the frame in a slot, apart from the pixels. */
 struct pool_frame {
-	uint64_t position;         /* publication number in this pool, from 1 */
-	uint64_t frame_id;         /* counts up within an epoch of the camera */
-	int64_t capture_time_ns;   /* of capture_clock */
-	int64_t publish_time_ns;   /* CLOCK_MONOTONIC */
-	int64_t media_time_ns;     /* of a recording, from its start; -1: live */
-	uint32_t sequence;         /* the source's own count (V4L2's sequence) */
-	uint32_t flags;            /* enum pool_frame_flag */
-	uint32_t capture_clock;    /* enum pool_clock */
-	uint32_t field;            /* enum v4l2_field */
-	uint32_t bytesused;        /* bytes of the slot that the frame takes */
+	uint64_t position;       /* publication number in this pool, from 1 */
+	uint64_t frame_id;       /* counts up within an epoch of the camera */
+	int64_t capture_time_ns; /* of capture_clock */
+	int64_t publish_time_ns; /* CLOCK_MONOTONIC */
+	int64_t media_time_ns;   /* of a recording, from its start; -1: live */
+	uint32_t sequence;       /* the source's own count (V4L2's sequence) */
+	uint32_t flags;          /* enum pool_frame_flag */
+	uint32_t capture_clock;  /* enum pool_clock */
+	uint32_t field;          /* enum v4l2_field */
+	uint32_t bytesused;      /* bytes of the slot that the frame takes */
 	uint32_t plane_count;
 	struct {
 		uint32_t offset;    /* bytes from the start of the slot */
@@ -136,14 +150,15 @@ struct pool_frame {
 };
 
 /*
- * A descriptor. `generation` is POOL_GENERATION_INVALID from before the slot may be written until the
- * frame in it is published, so that a reader without a lease can copy and then check:
+ * A descriptor. `generation` is POOL_GENERATION_INVALID from before the slot may be written until
+ * the frame in it is published, so that a reader without a lease can copy and then check:
  *
  *   before = generation (acquire); copy frame and pixels; fence (acquire); after = generation
  *   good if before == after and before is valid.
  *
- * `frame` is copied by 64-bit words with relaxed atomics (pool_frame_load/store): a reader whose lease
- * was revoked, or that has none, may look while the daemon writes, and must merely not be believed.
+ * `frame` is copied by 64-bit words with relaxed atomics (pool_frame_load/store): a reader whose
+ * lease was revoked, or that has none, may look while the daemon writes, and must merely not be
+ * believed.
  */
 struct pool_descriptor {
 	_Atomic uint64_t generation;
@@ -172,12 +187,13 @@ struct pool_view {
 
 /* Places the parts of a pool of `slot_count` slots of at least `frame_size` bytes, slots aligned to
  * `page_size` (bytes, a power of two), and writes a header with all offsets, strides and sizes; the
- * rest of it is zero. -EINVAL for a count outside POOL_SLOTS_MIN..MAX, -EOVERFLOW above 2^40 bytes. */
+ * rest of it is zero (epoch and format are the caller's to set). -EINVAL for a count outside
+ * POOL_SLOTS_MIN..MAX, a frame of 0 bytes, or a page size that is none. */
 int pool_layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32_t frame_size,
 	uint32_t page_size);
 
-/* Checks the header at `base` (`size` bytes are mapped there) and fills the view. -EBADMSG if an offset,
- * a size or a count cannot be right; -EPROTONOSUPPORT for another version of the layout. */
+/* Checks the header at `base` (`size` bytes are mapped there) and fills the view. -EBADMSG if an
+ * offset, a size or a count cannot be right; -EPROTONOSUPPORT for another version of the layout. */
 int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size);
 
 const struct pool_header *pool_view_header(const struct pool_view *view);
@@ -185,8 +201,9 @@ const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t posit
 const struct pool_descriptor *pool_view_descriptor(const struct pool_view *view, uint32_t slot);
 const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot);
 
-/* Copies a descriptor's frame. The copy is consistent only if the lock, or the generation, says so
- * afterwards; then it is also checked here against the slot: false if a plane would lie outside it. */
+/* Copies a descriptor's frame; false if there is no such slot. The copy is consistent only if the
+ * lock, or the generation, says so afterwards. pool_frame_check(): does every plane of the copy lie
+ * in its slot? Ask it before believing the copy. */
 bool pool_frame_load(const struct pool_view *view, uint32_t slot, struct pool_frame *ret_frame);
 bool pool_frame_check(const struct pool_view *view, const struct pool_frame *frame);
 

@@ -17,14 +17,14 @@
  *                  <-------------------  STATUS   (fd: a JSON document in a sealed memfd)
  *                  <-------------------  BYE      before the daemon hangs up
  *
- * Growth: a receiver accepts a message longer than the one that it knows and ignores the tail; fields
- * that a shorter message lacks read as zero; a client skips messages of a type that it does not know.
- * New fields go to the end of a message only. Everything else is strict: a message shorter than its
- * minimum, one whose size field is not its length, one longer than WIRE_MESSAGE_MAX, one out of order,
- * or one from a client with fds attached ends the connection.
+ * Growth: a receiver accepts a message longer than the one that it knows and ignores the tail;
+ * fields that a shorter message lacks read as zero; a client skips messages of a type that it does
+ * not know. New fields go to the end of a message only. Everything else is strict: a message
+ * shorter than its minimum, one whose size field is not its length, one longer than
+ * WIRE_MESSAGE_MAX, one out of order, or one from a client with fds attached ends the connection.
  *
- * FRAMEs may be lost (a full queue), all other messages never are. FRAME and doorbell only wake: what
- * there is to read says the pool's header.
+ * FRAMEs may be lost (a full queue), all other messages never are. FRAME and doorbell only wake:
+ * what there is to read says the pool's header.
  */
 
 #include <stddef.h>
@@ -34,10 +34,10 @@
 #define WIRE_VERSION_MAX 1
 
 #define WIRE_MESSAGE_MAX 4096 /* bytes */
-#define WIRE_FDS_MAX	 2    /* most fds that a message to a client carries */
-#define WIRE_NAME_SIZE	 72   /* bytes of a name, with its terminating NUL */
+#define WIRE_FDS_MAX     2    /* most fds that a message to a client carries */
+#define WIRE_NAME_SIZE   72   /* bytes of a name, with its terminating NUL */
 #define WIRE_STREAM_SIZE 128
-#define WIRE_TEXT_SIZE	 512
+#define WIRE_TEXT_SIZE   512
 
 enum wire_type {
 	WIRE_HELLO = 1,
@@ -54,8 +54,8 @@ enum wire_type {
 };
 
 struct wire_header {
-	uint32_t type; /* enum wire_type */
-	uint32_t size; /* bytes of the whole message, this header included */
+	uint32_t type;  /* enum wire_type */
+	uint32_t size;  /* bytes of the whole message, this header included */
 	uint32_t flags; /* 0 */
 	uint32_t reserved;
 };
@@ -67,7 +67,7 @@ enum wire_feature {
 
 enum wire_mode {
 	WIRE_MODE_READ = 0,
-	WIRE_MODE_OBSERVE = 1, /* SOURCE and STATUS only; starts no camera */
+	WIRE_MODE_OBSERVE = 1,  /* SOURCE and STATUS only; starts no camera */
 	WIRE_MODE_LOSSLESS = 2, /* read; the source waits for this reader */
 };
 
@@ -97,9 +97,10 @@ struct wire_welcome {
 struct wire_format {
 	struct wire_header header;
 	uint64_t epoch;
-	uint64_t pool_size;  /* bytes */
-	uint32_t guard_size; /* bytes */
-	uint32_t guard_stride; /* bytes from the word of slot n to that of slot n + 1; slot 0's is at 0 */
+	uint64_t pool_size;    /* bytes */
+	uint32_t guard_size;   /* bytes */
+	uint32_t guard_stride; /* bytes from the word of slot n to that of slot n + 1; slot 0's is
+				  at 0 */
 	uint32_t slot_count;
 	uint32_t reserved;
 	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old */
@@ -137,19 +138,19 @@ struct wire_frame {
 };
 
 enum wire_source_state {
-	WIRE_SOURCE_IDLE = 0,    /* nobody reads (observers only) */
-	WIRE_SOURCE_ONLINE = 1,  /* frames come */
-	WIRE_SOURCE_OFFLINE = 2, /* no camera; the daemon keeps trying */
-	WIRE_SOURCE_PAUSED = 3,  /* switched off by the administrator */
-	WIRE_SOURCE_ENDED = 4,   /* a recording is over */
+	WIRE_SOURCE_IDLE = 0,     /* nobody reads (observers only) */
+	WIRE_SOURCE_ONLINE = 1,   /* frames come */
+	WIRE_SOURCE_OFFLINE = 2,  /* no camera; the daemon keeps trying */
+	WIRE_SOURCE_PAUSED = 3,   /* switched off by the administrator */
+	WIRE_SOURCE_ENDED = 4,    /* a recording is over */
 	WIRE_SOURCE_STARTING = 5, /* being opened, or waiting for --wait-readers */
 };
 
 struct wire_source {
 	struct wire_header header;
-	uint32_t state; /* enum wire_source_state */
-	int32_t error;  /* positive errno that belongs to the state, or 0 */
-	int64_t since_ns; /* CLOCK_REALTIME */
+	uint32_t state;            /* enum wire_source_state */
+	int32_t error;             /* positive errno that belongs to the state, or 0 */
+	int64_t since_ns;          /* CLOCK_REALTIME */
 	char text[WIRE_TEXT_SIZE]; /* why, for people; may be empty */
 };
 
@@ -162,7 +163,8 @@ enum wire_code {
 	WIRE_CODE_BUSY = 6,      /* a limit on clients is reached; may be tried again */
 	WIRE_CODE_OVERHOLD = 7,  /* more slots held than allowed */
 	WIRE_CODE_SLOW_WAKE = 8, /* waking this client takes too long */
-	WIRE_CODE_INTERNAL = 9,  /* the daemon could not (out of memory, of fds ...); may be tried again */
+	WIRE_CODE_INTERNAL =
+		9, /* the daemon could not (out of memory, of fds ...); may be tried again */
 };
 
 /* REFUSED and BYE. */

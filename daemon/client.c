@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+#include "client.h"
+
+#include "clock.h"
+#include "log.h"
+#include "message.h"
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HELLO_TIMEOUT_USEC   UINT64_C(5000000)
+#define MESSAGES_PER_WAKE_UP 16
+#define FLOOD_MESSAGES       1000 /* per second; RELEASED of a lossless reader does not count */
+#define DOORBELL_SIZE        4096 /* bytes that wait in the pipe of a reader that sleeps */
+
+/* ---- sending ---- */
+
+static int send_welcome(struct client *client)
+{
+	struct wire_welcome welcome = {.version = WIRE_VERSION_MAX};
+	const struct options *options = client->server->options;
+	bool doorbell = client->doorbell[0] >= 0;
+	int error;
+
+	message_init(&welcome.header, WIRE_WELCOME, sizeof welcome);
+	welcome.max_leases = options->max_leases;
+	welcome.features = doorbell ? WIRE_FEATURE_DOORBELL : 0;
+	welcome.mode = client->mode;
+	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
+	error = message_send(client->socket, &welcome.header, client->doorbell, doorbell ? 1 : 0);
+	if (error == 0 && doorbell) {
+		close(client->doorbell[0]); /* the client has its own now */
+		client->doorbell[0] = -1;
+	}
+	return error;
+}
+
+static int send_format(struct client *client)
+{
+	struct pool *pool = client->pool;
+	struct wire_format format = {.epoch = pool->header->epoch,
+		.pool_size = pool->size,
+		.guard_size = (uint32_t)client->guard.size,
+		.guard_stride = GUARD_STRIDE,
+		.slot_count = pool->slot_count,
+		.lease_min_ns = pool->lease_min_ns};
+	int fds[2] = {pool_open_description(pool), client->guard.fd};
+	int error;
+
+	if (fds[0] < 0)
+		return fds[0];
+	message_init(&format.header, WIRE_FORMAT, sizeof format);
+	error = message_send(client->socket, &format.header, fds, 2);
+	close(fds[0]);
+	return error;
+}
+
+static enum wire_source_state wire_state(enum camera_state state)
+{
+	switch (state) {
+	case CAMERA_IDLE:
+		return WIRE_SOURCE_IDLE;
+	case CAMERA_OPENING:
+	case CAMERA_WAITING:
+		return WIRE_SOURCE_STARTING;
+	case CAMERA_STREAMING:
+		return WIRE_SOURCE_ONLINE;
+	case CAMERA_BACKOFF:
+		return WIRE_SOURCE_OFFLINE;
+	case CAMERA_ENDED:
+	case CAMERA_FINISHED:
+		return WIRE_SOURCE_ENDED;
+	}
+	return WIRE_SOURCE_IDLE;
+}
+
+static int send_source(struct client *client)
+{
+	struct camera_snapshot snapshot;
+	struct wire_source source;
+
+	camera_snapshot(client->server->camera, &snapshot);
+	message_init(&source.header, WIRE_SOURCE, sizeof source);
+	source.state = wire_state(snapshot.state);
+	source.error = snapshot.error;
+	source.since_ns = snapshot.since_realtime_ns;
+	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
+	return message_send(client->socket, &source.header, NULL, 0);
+}
+
+static int document_memfd(const char *document, size_t size)
+{
+	int fd = memfd_create("camtap-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, document, size) != (ssize_t)size ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
+			0) {
+		error = errno != 0 ? -errno : -ENOSPC;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static int send_status(struct client *client)
+{
+	char *document = status_document(client->server);
+	struct wire_status status;
+	size_t size;
+	int fd, error;
+
+	if (document == NULL)
+		return -ENOMEM;
+	size = strlen(document);
+	fd = document_memfd(document, size);
+	free(document);
+	if (fd < 0)
+		return fd;
+	message_init(&status.header, WIRE_STATUS, sizeof status);
+	status.document_size = size;
+	error = message_send(client->socket, &status.header, &fd, 1);
+	close(fd);
+	return error;
+}
+
+/* Sends what is owed, in the order of the bits, until there is no more room; then waits for room.
+ */
+static void flush(struct client *client)
+{
+	static int (*const senders[])(struct client *) = {
+		send_welcome, send_format, send_source, send_status};
+	int error = 0;
+
+	for (unsigned i = 0; i < sizeof senders / sizeof *senders; i++) {
+		if (!(client->owed & 1u << i))
+			continue;
+		error = senders[i](client);
+		if (error == -EAGAIN)
+			break;
+		if (error == -EPIPE || error == -ECONNRESET) {
+			client_hang_up(client);
+			return;
+		}
+		if (error < 0) {
+			client_close(client, WIRE_CODE_INTERNAL, "cannot send a message: %s",
+				strerror(-error));
+			return;
+		}
+		client->owed &= ~(1u << i);
+	}
+	(void)sd_event_source_set_io_events(
+		client->io, client->owed != 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void owe(struct client *client, enum client_owed what)
+{
+	client->owed |= what;
+	flush(client);
+}
+
+/* ---- pool ---- */
+
+void client_forget_pool(struct client *client)
+{
+	guard_memory_destroy(&client->guard);
+	client->reader.pool.words = NULL;
+	client->pool = NULL;
+	client->owed &= ~(uint32_t)CLIENT_OWED_FORMAT;
+}
+
+void client_offer_pool(struct client *client, struct pool *pool)
+{
+	int error;
+
+	/* with an old pool still: it is over, the event loop hears of that next, and comes here
+	 * again */
+	if (!client_reads(client) || client->pool != NULL)
+		return;
+	error = guard_memory_create(pool->slot_count, &client->guard);
+	if (error < 0) {
+		client_close(
+			client, WIRE_CODE_INTERNAL, "cannot make a guard: %s", strerror(-error));
+		return;
+	}
+	client->pool = pool;
+	owe(client, CLIENT_OWED_FORMAT);
+}
+
+void client_tell_source(struct client *client)
+{
+	if (client->state == CLIENT_ATTACHED)
+		owe(client, CLIENT_OWED_SOURCE);
+}
+
+/* ---- messages ---- */
+
+static void say_no(struct client *client, enum wire_code code, const char *text)
+{
+	client_close(client, code, "%s", text);
+}
+
+static int make_doorbell(struct client *client)
+{
+	if (pipe2(client->doorbell, O_CLOEXEC | O_NONBLOCK) < 0) {
+		client->doorbell[0] = client->doorbell[1] = -1;
+		return -errno;
+	}
+	(void)fcntl(client->doorbell[1], F_SETPIPE_SZ, DOORBELL_SIZE);
+	return 0;
+}
+
+static void on_hello(struct client *client, const void *buffer, size_t length)
+{
+	struct server *server = client->server;
+	const struct options *options = server->options;
+	struct pool *pool;
+	struct wire_hello hello;
+
+	if (client->state != CLIENT_NEW ||
+		message_unpack(buffer, length, WIRE_HELLO_SIZE_MIN, &hello, sizeof hello) < 0) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a HELLO that is too short, or a second one");
+		return;
+	}
+	if (hello.version_min > WIRE_VERSION_MAX || hello.version_max < WIRE_VERSION_MIN) {
+		client_close(client, WIRE_CODE_VERSION,
+			"this camtapd speaks protocol %d to %d, the client %" PRIu32 " to %" PRIu32
+			": update the older of the two",
+			WIRE_VERSION_MIN, WIRE_VERSION_MAX, hello.version_min, hello.version_max);
+		return;
+	}
+	if (hello.mode > WIRE_MODE_LOSSLESS) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a HELLO with an unknown mode");
+		return;
+	}
+	hello.stream[sizeof hello.stream - 1] = '\0';
+	if (hello.stream[0] != '\0') {
+		say_no(client, WIRE_CODE_STREAM,
+			"this camera offers its native stream only: leave --stream out");
+		return;
+	}
+	client->mode = hello.mode;
+	if (options->lossless && client->mode == WIRE_MODE_READ)
+		client->mode = WIRE_MODE_LOSSLESS;
+	if (client->mode == WIRE_MODE_LOSSLESS && server->source->ops->live && !options->lossless &&
+		!peer_is_admin(&client->peer, client->socket)) {
+		say_no(client, WIRE_CODE_ACCESS,
+			"only members of group camtap-admin may make a live camera wait "
+			"(lossless)");
+		return;
+	}
+	message_printable(client->name, sizeof client->name, hello.name,
+		strnlen(hello.name, sizeof hello.name));
+	if (hello.features & WIRE_FEATURE_DOORBELL && client->mode != WIRE_MODE_OBSERVE &&
+		make_doorbell(client) < 0) {
+		say_no(client, WIRE_CODE_INTERNAL, "no file descriptors left for a doorbell");
+		return;
+	}
+	client->reader.target.doorbell = client->doorbell[1] >= 0;
+	client->reader.target.fd =
+		client->reader.target.doorbell ? client->doorbell[1] : client->socket;
+	client->reader.pool.uid = client->peer.uid;
+	client->reader.pool.lossless = client->mode == WIRE_MODE_LOSSLESS;
+	client->hello_timer = sd_event_source_disable_unref(client->hello_timer);
+	client->state = CLIENT_ATTACHED;
+	server_count_readers(server);
+	client->owed |= CLIENT_OWED_WELCOME | CLIENT_OWED_SOURCE;
+	pool = camera_pool(server->camera);
+	if (pool != NULL && client_reads(client))
+		client_offer_pool(client, pool); /* flushes */
+	else
+		flush(client);
+}
+
+static void on_ready(struct client *client, const void *buffer, size_t length)
+{
+	struct wire_frame newest;
+	struct wire_ready ready;
+	int error;
+
+	if (message_unpack(buffer, length, sizeof ready, &ready, sizeof ready) < 0) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a READY that is too short");
+		return;
+	}
+	if (client->pool == NULL || ready.epoch != client->pool->header->epoch)
+		return; /* of an epoch that is over */
+	if (client->guard.fd < 0 || client->owed & CLIENT_OWED_FORMAT) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a READY too many");
+		return;
+	}
+	error = guard_memory_seal(&client->guard);
+	if (error < 0) {
+		client_close(client, WIRE_CODE_PROTOCOL, "the guard cannot be sealed: %s",
+			strerror(-error));
+		return;
+	}
+	client->reader.pool.words = client->guard.base;
+	if (!camera_link(client->server->camera, client->pool, &client->reader))
+		return; /* that epoch is over; the next FORMAT is on its way */
+	/* what is there already is worth a look, however long the next frame takes */
+	if (camera_newest(client->server->camera, &newest))
+		(void)announce_one(&client->reader.target, &newest);
+}
+
+/* True: more messages per second than any program has a reason for. */
+static bool flooded(struct client *client)
+{
+	int64_t now = clock_now();
+
+	if (now - client->flood_window_ns >= NSEC_PER_SEC) {
+		client->flood_window_ns = now;
+		client->flood_count = 0;
+	}
+	return ++client->flood_count > FLOOD_MESSAGES;
+}
+
+static void on_message(struct client *client, const void *buffer, size_t length)
+{
+	struct wire_header header;
+
+	if (message_unpack(buffer, length, sizeof header, &header, sizeof header) < 0) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a message whose size is not its length");
+		return;
+	}
+	if (!(header.type == WIRE_RELEASED && client->mode == WIRE_MODE_LOSSLESS) &&
+		flooded(client)) {
+		say_no(client, WIRE_CODE_PROTOCOL, "too many messages");
+		return;
+	}
+	if (client->state == CLIENT_NEW && header.type != WIRE_HELLO) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a message before HELLO");
+		return;
+	}
+	switch (header.type) {
+	case WIRE_HELLO:
+		on_hello(client, buffer, length);
+		break;
+	case WIRE_READY:
+		on_ready(client, buffer, length);
+		break;
+	case WIRE_RELEASED:
+		break;
+	case WIRE_STATUS:
+		owe(client, CLIENT_OWED_STATUS);
+		break;
+	default:
+		say_no(client, WIRE_CODE_PROTOCOL, "a message of an unknown type");
+		break;
+	}
+}
+
+/* Reads at most some messages, so that one client cannot keep the others waiting. */
+static void receive(struct client *client)
+{
+	/* aligned for any message; a client sends no longer one */
+	_Alignas(8) uint8_t buffer[WIRE_MESSAGE_MAX];
+	int fds[MESSAGE_FDS_ROOM];
+	size_t fd_count;
+	int length;
+
+	for (int i = 0; i < MESSAGES_PER_WAKE_UP && client->state != CLIENT_CLOSING; i++) {
+		length = message_receive(client->socket, buffer, sizeof buffer, fds, &fd_count);
+		if (fd_count > 0)
+			reaper_close(client->server->reaper, fds, fd_count, NULL);
+		if (length == -EAGAIN)
+			break;
+		if (length == -EMSGSIZE) {
+			say_no(client, WIRE_CODE_PROTOCOL, "a message longer than any");
+		} else if (length <= 0) {
+			client_hang_up(client);
+		} else if (fd_count > 0) {
+			say_no(client, WIRE_CODE_PROTOCOL,
+				"file descriptors, which no client sends");
+		} else {
+			on_message(client, buffer, (size_t)length);
+		}
+	}
+	/* whatever it said: a lossless reader may have given something back */
+	if (client->mode == WIRE_MODE_LOSSLESS)
+		camera_poke(client->server->camera);
+}
+
+/* ---- events ---- */
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct client *client = userdata;
+
+	(void)source;
+	(void)fd;
+	if (revents & EPOLLIN)
+		receive(client);
+	else if (revents & (EPOLLHUP | EPOLLERR))
+		client_hang_up(client);
+	if (client->state != CLIENT_CLOSING && revents & EPOLLOUT)
+		flush(client);
+	return 0;
+}
+
+/* A client that forked and died leaves its socket open in the child: the process counts, too. */
+static int on_exit_of_process(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	(void)source;
+	(void)fd;
+	(void)revents;
+	client_hang_up(userdata);
+	return 0;
+}
+
+static int on_hello_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	say_no(userdata, WIRE_CODE_PROTOCOL, "no HELLO in time");
+	return 0;
+}
+
+/* ---- life ---- */
+
+int client_create(struct server *server, int socket, struct client **ret_client)
+{
+	struct client *client = calloc(1, sizeof *client);
+	int error;
+
+	if (client == NULL)
+		return -ENOMEM;
+	client->server = server;
+	client->state = CLIENT_NEW;
+	client->socket = socket;
+	client->doorbell[0] = client->doorbell[1] = -1;
+	client->since_realtime_ns = clock_read(CLOCK_REALTIME);
+	client->flood_window_ns = clock_now();
+	error = peer_init(&client->peer, socket);
+	if (error < 0)
+		goto free_client;
+	error = sd_event_add_io(server->event, &client->io, socket, EPOLLIN, on_io, client);
+	if (error < 0)
+		goto close_pidfd;
+	error = sd_event_add_time_relative(server->event, &client->hello_timer, CLOCK_MONOTONIC,
+		HELLO_TIMEOUT_USEC, 0, on_hello_timeout, client);
+	if (error < 0)
+		goto unref_io;
+	if (client->peer.pidfd >= 0) {
+		error = sd_event_add_io(server->event, &client->exit, client->peer.pidfd, EPOLLIN,
+			on_exit_of_process, client);
+		if (error < 0)
+			goto unref_timer;
+	}
+	*ret_client = client;
+	return 0;
+
+unref_timer:
+	sd_event_source_disable_unref(client->hello_timer);
+unref_io:
+	sd_event_source_disable_unref(client->io);
+close_pidfd:
+	if (client->peer.pidfd >= 0)
+		close(client->peer.pidfd);
+free_client:
+	free(client);
+	return error;
+}
+
+void client_hang_up(struct client *client)
+{
+	struct server *server = client->server;
+
+	if (client->state == CLIENT_CLOSING)
+		return;
+	client->state = CLIENT_CLOSING;
+	client->io = sd_event_source_disable_unref(client->io);
+	client->exit = sd_event_source_disable_unref(client->exit);
+	client->hello_timer = sd_event_source_disable_unref(client->hello_timer);
+	if (client->previous != NULL)
+		client->previous->next = client->next;
+	else
+		server->clients = client->next;
+	if (client->next != NULL)
+		client->next->previous = client->previous;
+	client->next = client->previous = NULL;
+	camera_retire(server->camera, &client->reader);
+	server_count_readers(server);
+	/* the event loop goes on with camera_take_retired() */
+	(void)eventfd_write(server->notify_fd, 1);
+}
+
+void client_close(struct client *client, enum wire_code code, const char *format, ...)
+{
+	struct wire_bye bye = {.code = code};
+	bool expected = code == WIRE_CODE_SHUTDOWN || code == WIRE_CODE_BUSY ||
+			code == WIRE_CODE_STREAM || code == WIRE_CODE_VERSION;
+	va_list arguments;
+
+	if (client->state == CLIENT_CLOSING)
+		return;
+	message_init(
+		&bye.header, client->state == CLIENT_NEW ? WIRE_REFUSED : WIRE_BYE, sizeof bye);
+	va_start(arguments, format);
+	vsnprintf(bye.text, sizeof bye.text, format, arguments);
+	va_end(arguments);
+	if (!expected)
+		log_warning("client %d (uid %u, %s%s%s): %s", (int)client->peer.pid,
+			(unsigned)client->peer.uid, client->peer.program, *client->name ? ", " : "",
+			client->name, bye.text);
+	(void)message_send(client->socket, &bye.header, NULL, 0); /* a full queue hears nothing */
+	client_hang_up(client);
+}
+
+void client_reap(struct client *client)
+{
+	int fds[4] = {client->socket, client->doorbell[0], client->doorbell[1], client->peer.pidfd};
+
+	guard_memory_destroy(&client->guard);
+	reaper_close(client->server->reaper, fds, 4, client);
+}
+
+void client_free(struct client *client)
+{
+	free(client);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CAMTAP_DAEMON_CLIENT_H
+#define CAMTAP_DAEMON_CLIENT_H
+
+/*
+ * One connection, on the server thread: handshake, messages, what it is owed, and its end.
+ *
+ *   NEW --HELLO--> ATTACHED --(hang-up, a broken rule, the end of the daemon)--> CLOSING --> freed
+ *
+ * A reader that is ATTACHED gets a FORMAT for each epoch, maps the guard, says READY and is linked
+ * in. CLOSING: it is out of the list, the capture thread lets go of it, then the reaper closes its
+ * fds; until then it counts against its uid.
+ */
+
+#include "camera.h"
+#include "guard-memory.h"
+#include "peer.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct server;
+
+enum client_state {
+	CLIENT_NEW,
+	CLIENT_ATTACHED,
+	CLIENT_CLOSING,
+};
+
+/* Messages that are sent as soon as there is room; made of the state as it is then. */
+enum client_owed {
+	CLIENT_OWED_WELCOME = 1 << 0,
+	CLIENT_OWED_FORMAT = 1 << 1,
+	CLIENT_OWED_SOURCE = 1 << 2,
+	CLIENT_OWED_STATUS = 1 << 3,
+};
+
+struct client {
+	struct client *previous, *next;
+	struct server *server;
+	enum client_state state;
+	struct peer peer;
+	char name[WIRE_NAME_SIZE]; /* what it calls itself, printable */
+	enum wire_mode mode;
+	int64_t since_realtime_ns;
+
+	int socket;
+	int doorbell[2]; /* pipe: read end until WELCOME is sent, write end; -1 */
+	sd_event_source *io, *exit, *hello_timer;
+	uint32_t owed; /* enum client_owed */
+	int64_t flood_window_ns;
+	uint32_t flood_count;
+
+	struct pool *pool; /* whose FORMAT it was sent or is owed; NULL: none */
+	struct guard_memory guard;
+	struct camera_reader reader;
+};
+
+/* Takes over `socket`; it is accepted, or refused (NULL) with everything cleaned up. */
+int client_create(struct server *server, int socket, struct client **ret_client);
+
+/* Says BYE (REFUSED before it was welcomed) if there is room, and begins the end. The text is for
+ * people. */
+void client_close(struct client *client, enum wire_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Begins the end without a word: it has hung up. */
+void client_hang_up(struct client *client);
+
+/* The camera has a new pool, or another state: the client is owed it. */
+void client_offer_pool(struct client *client, struct pool *pool);
+void client_forget_pool(struct client *client);
+void client_tell_source(struct client *client);
+
+/* The capture thread has let go of it: to the reaper. */
+void client_reap(struct client *client);
+/* The reaper has closed its fds. */
+void client_free(struct client *client);
+
+static inline struct client *client_of_reader(struct camera_reader *reader)
+{
+	return (struct client *)((char *)reader - offsetof(struct client, reader));
+}
+
+static inline bool client_reads(const struct client *client)
+{
+	return client->state == CLIENT_ATTACHED && client->mode != WIRE_MODE_OBSERVE;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard-memory.h"
+
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int guard_memory_create(uint32_t slot_count, struct guard_memory *ret_memory)
+{
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+	struct guard_memory memory = {.size = (size_t)slot_count * GUARD_STRIDE};
+	int error;
+
+	memory.size = (memory.size + page_size - 1) / page_size * page_size;
+	memory.fd = memfd_create("camtap-guard", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	if (memory.fd < 0 && errno == EINVAL)
+		memory.fd = memfd_create("camtap-guard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (memory.fd < 0)
+		return -errno;
+	if (ftruncate(memory.fd, (off_t)memory.size) < 0 ||
+		fcntl(memory.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+		error = -errno;
+		goto close_fd;
+	}
+	memory.base = mmap(NULL, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);
+	if (memory.base == MAP_FAILED) {
+		error = -errno;
+		goto close_fd;
+	}
+	*ret_memory = memory;
+	return 0;
+
+close_fd:
+	close(memory.fd);
+	return error;
+}
+
+int guard_memory_seal(struct guard_memory *memory)
+{
+	if (fcntl(memory->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+		return -errno;
+	close(memory->fd);
+	memory->fd = -1;
+	/* RLIMIT_MEMLOCK may forbid to lock it; then at least it is there (it is swap that could
+	 * take it) */
+	if (mlock(memory->base, memory->size) < 0 &&
+		madvise(memory->base, memory->size, MADV_POPULATE_WRITE) < 0) {
+		for (size_t i = 0; i < memory->size; i += GUARD_STRIDE)
+			atomic_fetch_or((guard_word *)(memory->base + i), 0);
+	}
+	return 0;
+}
+
+void guard_memory_destroy(struct guard_memory *memory)
+{
+	if (memory->base == NULL)
+		return;
+	munmap(memory->base, memory->size);
+	if (memory->fd >= 0)
+		close(memory->fd);
+	memory->base = NULL;
+}

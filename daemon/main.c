@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "camera.h"
+#include "listener.h"
+#include "log.h"
+#include "options.h"
+#include "server.h"
+#include "source.h"
+
+#include <errno.h>
+
+enum exit_status {
+	EXIT_RIGHT = 0,
+	EXIT_FAILED = 1,        /* it could not be done */
+	EXIT_CONFIGURATION = 2, /* it can never be done as it was asked for */
+};
+
+static int serve(const struct options *options, struct source *source)
+{
+	struct listener listener;
+	char error[SOURCE_TEXT_SIZE];
+	int result;
+
+	if (!options->wait) {
+		result = camera_try(options, source, error);
+		if (result < 0) {
+			log_error("%s", error);
+			return result == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILED;
+		}
+	}
+	if (listener_init(&listener, options->name, options->socket) < 0)
+		return EXIT_FAILED;
+	result = server_run(options, source, &listener);
+	listener_finish(&listener);
+	return result < 0 ? EXIT_FAILED : EXIT_RIGHT;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct source *source;
+	char error[SOURCE_TEXT_SIZE];
+	int outcome, status;
+
+	outcome = options_load(&options, argc, argv);
+	if (outcome != OPTIONS_RUN)
+		return outcome == OPTIONS_DONE ? EXIT_RIGHT : EXIT_CONFIGURATION;
+	if (source_create(&options, &source, error) < 0) {
+		log_error("%s", error);
+		status = EXIT_CONFIGURATION;
+		goto finish_options;
+	}
+	status = serve(&options, source);
+	source_destroy(source);
+finish_options:
+	options_finish(&options);
+	return status;
+}

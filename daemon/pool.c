@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+#include "pool.h"
+
+static guard_word *word_of(const struct pool_reader *reader, uint32_t slot)
+{
+	return (guard_word *)(reader->words + (size_t)slot * GUARD_STRIDE);
+}
+
+static struct pool_descriptor *descriptor_of(const struct pool *pool, uint32_t slot)
+{
+	return (struct pool_descriptor *)(pool->base + pool->header->descriptor_offset +
+					  (size_t)slot * pool->header->descriptor_stride);
+}
+
+static uint64_t word_load(const struct pool_reader *reader, uint32_t slot)
+{
+	return atomic_load_explicit(word_of(reader, slot), memory_order_relaxed);
+}
+
+/* Does this reader's word keep the slot from being written? */
+static bool held(const struct pool *pool, const struct pool_reader *reader, uint32_t slot)
+{
+	return !guard_looks_free(word_of(reader, slot), pool->slots[slot].generation);
+}
+
+static bool may_be_written(const struct pool *pool, uint32_t slot)
+{
+	return pool->slots[slot].state != POOL_SLOT_WRITING && slot != pool->newest_slot;
+}
+
+/* ---- readers ---- */
+
+void pool_link(struct pool *pool, struct pool_reader *reader)
+{
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
+		guard_init_word(word_of(reader, slot), pool->slots[slot].generation,
+			pool->slots[slot].state == POOL_SLOT_WRITING ? GUARD_WRITER : GUARD_FREE);
+	reader->overholds = 0;
+	pool->readers[pool->reader_count++] = reader;
+}
+
+/* The reader's place in pool->readers; reader_count: it is not linked into this pool. */
+static uint32_t place_of(const struct pool *pool, const struct pool_reader *reader)
+{
+	uint32_t place = 0;
+
+	while (place < pool->reader_count && pool->readers[place] != reader)
+		place++;
+	return place;
+}
+
+void pool_unlink(struct pool *pool, struct pool_reader *reader)
+{
+	uint32_t place = place_of(pool, reader);
+
+	if (place == pool->reader_count)
+		return;
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
+		guard_revoke(word_of(reader, slot), pool->slots[slot].generation);
+	pool->readers[place] = pool->readers[--pool->reader_count];
+}
+
+uint32_t pool_reader_leases(const struct pool *pool, const struct pool_reader *reader)
+{
+	uint32_t leases = 0;
+
+	if (place_of(pool, reader) == pool->reader_count)
+		return 0;
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
+		uint64_t held_value = guard_value(pool->slots[slot].generation, GUARD_READER);
+
+		if ((word_load(reader, slot) & ~(uint64_t)GUARD_WAITED) == held_value)
+			leases++;
+	}
+	return leases;
+}
+
+static void expel(struct pool *pool, struct pool_reader *reader, enum pool_expulsion why)
+{
+	atomic_store_explicit(&reader->expulsion, why, memory_order_relaxed);
+	pool->expelled++;
+	pool_unlink(pool, reader);
+}
+
+/* What a reader's words say, looked at when no slot was free. */
+static enum pool_expulsion judge(const struct pool *pool, const struct pool_reader *reader)
+{
+	uint32_t holds = 0;
+
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
+		uint64_t generation = pool->slots[slot].generation, seen = word_load(reader, slot);
+		unsigned state = seen & 0xff & ~GUARD_WAITED;
+
+		if (pool->slots[slot].state == POOL_SLOT_WRITING) {
+			if (seen != guard_value(generation, GUARD_WRITER))
+				return POOL_EXPULSION_SCRIBBLE;
+			continue;
+		}
+		if (!guard_value_plausible(seen, generation))
+			return POOL_EXPULSION_SCRIBBLE;
+		if (!reader->lossless && (state == GUARD_OFFERED || (seen & GUARD_WAITED)))
+			return POOL_EXPULSION_SCRIBBLE;
+		holds += state == GUARD_READER;
+	}
+	return holds > pool->max_leases ? POOL_EXPULSION_OVERHOLD : POOL_EXPULSION_NONE;
+}
+
+/*
+ * Disconnects readers whose guards say what they must not. Called only when no slot was free: an
+ * offender that is in nobody's way costs nothing, so nothing is spent on it.
+ *
+ * Holds are counted word by word while the reader goes on: one that gives a lease back and takes
+ * another meanwhile can be seen with both. So a count beyond the limit must be seen at several
+ * looks in a row.
+ */
+#define OVERHOLDS_MAX 3
+
+static bool police(struct pool *pool)
+{
+	bool expelled = false;
+
+	for (uint32_t i = 0; i < pool->reader_count;) {
+		struct pool_reader *reader = pool->readers[i];
+		enum pool_expulsion verdict = judge(pool, reader);
+
+		if (verdict != POOL_EXPULSION_OVERHOLD)
+			reader->overholds = 0;
+		else if (++reader->overholds < OVERHOLDS_MAX)
+			verdict = POOL_EXPULSION_NONE;
+		if (verdict == POOL_EXPULSION_NONE) {
+			i++;
+			continue;
+		}
+		expel(pool, reader, verdict); /* puts another reader into place i */
+		expelled = true;
+	}
+	return expelled;
+}
+
+/* ---- choosing a slot ---- */
+
+/* Locks the slot in every guard, or in none. */
+static bool lock_everywhere(struct pool *pool, uint32_t slot)
+{
+	uint64_t generation = pool->slots[slot].generation;
+
+	for (uint32_t i = 0; i < pool->reader_count; i++) {
+		if (!guard_looks_free(word_of(pool->readers[i], slot), generation))
+			return false;
+	}
+	for (uint32_t i = 0; i < pool->reader_count; i++) {
+		if (guard_lock(word_of(pool->readers[i], slot), generation) == GUARD_DONE)
+			continue;
+		while (i-- > 0)
+			guard_undo(word_of(pool->readers[i], slot), generation);
+		return false;
+	}
+	return true;
+}
+
+/* The slot of the oldest frame, those in `tried` left out (empty slots come first: position 0). */
+static uint32_t oldest_but(const struct pool *pool, uint64_t tried)
+{
+	uint32_t best = POOL_SLOT_NONE;
+
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
+		if (!may_be_written(pool, slot) || (tried & UINT64_C(1) << slot))
+			continue;
+		if (best == POOL_SLOT_NONE ||
+			pool->slots[slot].position < pool->slots[best].position)
+			best = slot;
+	}
+	return best;
+}
+
+static uint32_t lock_free_slot(struct pool *pool)
+{
+	uint64_t tried = 0;
+	uint32_t slot;
+
+	while ((slot = oldest_but(pool, tried)) != POOL_SLOT_NONE) {
+		if (lock_everywhere(pool, slot))
+			return slot;
+		tried |= UINT64_C(1) << slot;
+	}
+	return POOL_SLOT_NONE;
+}
+
+/* Slots that all readers of one uid pin together; quadratic, but called for a revocation only. */
+static uint32_t pins_of_uid(const struct pool *pool, uid_t uid)
+{
+	uint32_t pins = 0;
+
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
+		if (!may_be_written(pool, slot))
+			continue;
+		for (uint32_t i = 0; i < pool->reader_count; i++) {
+			if (pool->readers[i]->uid == uid && held(pool, pool->readers[i], slot)) {
+				pins++;
+				break;
+			}
+		}
+	}
+	return pins;
+}
+
+/* How much the greediest holder's uid pins; UINT32_MAX: a lossless reader holds it, never to be
+ * revoked. */
+#define HELD_LOSSLESS UINT32_MAX
+
+static uint32_t greed_of_slot(const struct pool *pool, uint32_t slot)
+{
+	uint32_t greed = 0;
+
+	for (uint32_t i = 0; i < pool->reader_count; i++) {
+		uint32_t pins;
+
+		if (!held(pool, pool->readers[i], slot))
+			continue;
+		if (pool->readers[i]->lossless)
+			return HELD_LOSSLESS;
+		pins = pins_of_uid(pool, pool->readers[i]->uid);
+		if (pins > greed)
+			greed = pins;
+	}
+	return greed;
+}
+
+/* The slot to revoke: published at or before `published_by`; of those the one whose holder's uid
+ * pins most, then the oldest. */
+static uint32_t choose_victim(const struct pool *pool, int64_t published_by, bool *ret_lossless)
+{
+	uint32_t best = POOL_SLOT_NONE, best_greed = 0;
+
+	*ret_lossless = false;
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
+		uint32_t greed;
+
+		if (!may_be_written(pool, slot))
+			continue;
+		greed = greed_of_slot(pool, slot);
+		if (greed == HELD_LOSSLESS) {
+			*ret_lossless = true;
+			continue;
+		}
+		if (pool->slots[slot].publish_time_ns > published_by)
+			continue;
+		if (best == POOL_SLOT_NONE || greed > best_greed ||
+			(greed == best_greed &&
+				pool->slots[slot].position < pool->slots[best].position)) {
+			best = slot;
+			best_greed = greed;
+		}
+	}
+	return best;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	/* one writer */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+}
+
+static void revoke_everywhere(struct pool *pool, uint32_t slot)
+{
+	for (uint32_t i = 0; i < pool->reader_count; i++) {
+		struct pool_reader *reader = pool->readers[i];
+
+		if (!guard_revoke(word_of(reader, slot), pool->slots[slot].generation))
+			continue;
+		count(&pool->header->counters.revoked);
+		count(&reader->revoked);
+	}
+}
+
+/* Asks every lossless holder for a message. False: one has let go meanwhile, look again. */
+static bool ask_lossless_holders(struct pool *pool)
+{
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
+		if (!may_be_written(pool, slot))
+			continue;
+		for (uint32_t i = 0; i < pool->reader_count; i++) {
+			struct pool_reader *reader = pool->readers[i];
+
+			if (reader->lossless && held(pool, reader, slot) &&
+				guard_wait(word_of(reader, slot), pool->slots[slot].generation) ==
+					GUARD_GONE)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void take(struct pool *pool, uint32_t slot)
+{
+	pool->slots[slot].state = POOL_SLOT_WRITING;
+	pool->writing++;
+	/* Before the slot is written: readers without a lease must see that their copy is no good.
+	 * The fence keeps the pixel stores behind it (a sequence lock's writer). */
+	atomic_store_explicit(&descriptor_of(pool, slot)->generation, POOL_GENERATION_INVALID,
+		memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+
+enum pool_outcome pool_take_slot(struct pool *pool, int64_t now_ns, uint32_t *ret_slot)
+{
+	uint32_t slot;
+	bool lossless;
+
+again:
+	slot = lock_free_slot(pool);
+	if (slot == POOL_SLOT_NONE && police(pool))
+		goto again;
+	if (slot == POOL_SLOT_NONE) {
+		slot = choose_victim(pool, now_ns - (int64_t)pool->lease_min_ns, &lossless);
+		if (slot == POOL_SLOT_NONE && pool->writing >= pool->slots_needed)
+			return POOL_ENOUGH;
+		/* fewer than the source needs: leases are cut short rather than frames lost */
+		if (slot == POOL_SLOT_NONE)
+			slot = choose_victim(pool, INT64_MAX, &lossless);
+		if (slot == POOL_SLOT_NONE && lossless) {
+			if (!ask_lossless_holders(pool))
+				goto again;
+			return POOL_WAIT;
+		}
+		if (slot == POOL_SLOT_NONE) /* all are the source's or the newest */
+			return POOL_ENOUGH;
+		revoke_everywhere(pool, slot);
+	}
+	take(pool, slot);
+	*ret_slot = slot;
+	return POOL_TAKEN;
+}
+
+/* ---- giving a slot back ---- */
+
+void pool_discard(struct pool *pool, uint32_t slot)
+{
+	struct pool_slot *state = &pool->slots[slot];
+
+	state->generation++;
+	state->position = 0;
+	state->publish_time_ns = 0;
+	state->state = POOL_SLOT_EMPTY;
+	pool->writing--;
+	for (uint32_t i = 0; i < pool->reader_count; i++)
+		guard_discard(word_of(pool->readers[i], slot), state->generation);
+}
+
+void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, int64_t now_ns)
+{
+	struct pool_slot *state = &pool->slots[slot];
+	struct pool_descriptor *descriptor = descriptor_of(pool, slot);
+	uint64_t position = pool->newest + 1;
+	pool_recent *recent = (pool_recent *)(pool->base + pool->header->recent_offset) +
+			      (position - 1) % pool->header->recent_count;
+
+	frame->position = frame->frame_id = position;
+	frame->publish_time_ns = now_ns;
+	state->generation++;
+	state->position = position;
+	state->publish_time_ns = now_ns;
+	state->state = POOL_SLOT_PUBLISHED;
+	pool->writing--;
+
+	pool_frame_store(descriptor, frame);
+	atomic_store_explicit(&descriptor->generation, state->generation, memory_order_release);
+	for (uint32_t i = 0; i < pool->reader_count; i++)
+		guard_publish(word_of(pool->readers[i], slot), state->generation,
+			pool->readers[i]->lossless);
+	atomic_store_explicit(
+		recent, pool_recent_value(state->generation, slot), memory_order_release);
+	pool->newest = position;
+	pool->newest_slot = slot;
+	count(&pool->header->counters.published);
+	atomic_store_explicit(&pool->header->newest, position, memory_order_release);
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+#include "server.h"
+
+#include "log.h"
+#include "message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+/* Connections above max_clients that are let in only to be told that it is full. While that many
+ * are open too, nobody is accepted: closing one can take seconds, if its client wants it so. */
+#define REFUSED_ROOM 16
+
+/* ---- counting ---- */
+
+void server_count_readers(struct server *server)
+{
+	uint32_t readers = 0;
+
+	for (const struct client *client = server->clients; client != NULL; client = client->next)
+		readers += client_reads(client);
+	if (readers != server->reader_count)
+		camera_set_readers(server->camera, readers);
+	server->reader_count = readers;
+}
+
+/* The place of a uid, a free one if it has none yet: there is one for every connection that is let
+ * in. */
+static struct uid_count *uid_place(struct server *server, uid_t uid)
+{
+	struct uid_count *unused = NULL;
+
+	for (uint32_t i = 0; i < server->uid_count_max; i++) {
+		struct uid_count *place = &server->uid_counts[i];
+
+		if (place->count > 0 && place->uid == uid)
+			return place;
+		if (place->count == 0 && unused == NULL)
+			unused = place;
+	}
+	unused->uid = uid;
+	return unused;
+}
+
+static void listen_again(struct server *server)
+{
+	bool room = server->open_count < server->options->max_clients + REFUSED_ROOM;
+
+	(void)sd_event_source_set_enabled(server->accept, room ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+/* ---- accepting ---- */
+
+static void admit(struct server *server, struct client *client)
+{
+	const struct options *options = server->options;
+	struct uid_count *place = uid_place(server, client->peer.uid);
+
+	place->count++;
+	client->next = server->clients;
+	if (server->clients != NULL)
+		server->clients->previous = client;
+	server->clients = client;
+	server->open_count++;
+	if (server->open_count > options->max_clients)
+		client_close(client, WIRE_CODE_BUSY,
+			"%" PRIu32 " clients are attached, which is the limit (max_clients)",
+			options->max_clients);
+	else if (place->count > options->max_clients_per_uid)
+		client_close(client, WIRE_CODE_BUSY,
+			"user %u has %" PRIu32 " clients, which is the limit (max_clients_per_uid)",
+			(unsigned)client->peer.uid, options->max_clients_per_uid);
+}
+
+/* No fds are left: the listener would stay readable for ever. Take one connection by the fd kept in
+ * reserve, and close it. */
+static void accept_and_drop(struct server *server)
+{
+	int socket;
+
+	close(server->reserve_fd);
+	socket = accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (socket >= 0)
+		reaper_close(server->reaper, &socket, 1, NULL);
+	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	log_error("no file descriptors left for another client: raise LimitNOFILE=");
+}
+
+static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct server *server = userdata;
+	struct client *client;
+	int socket, error;
+
+	(void)source;
+	(void)revents;
+	socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
+		accept_and_drop(server);
+		return 0;
+	}
+	if (socket < 0)
+		return 0; /* gone again, or a passing fault: the loop comes back */
+	error = client_create(server, socket, &client);
+	if (error < 0) {
+		log_error("a client could not be accepted: %s", strerror(-error));
+		reaper_close(server->reaper, &socket, 1, NULL);
+		return 0;
+	}
+	admit(server, client);
+	listen_again(server);
+	return 0;
+}
+
+/* ---- following the camera ---- */
+
+static void bury(struct server *server)
+{
+	struct client *dead;
+
+	pthread_mutex_lock(&server->dead_lock);
+	dead = server->dead;
+	server->dead = NULL;
+	pthread_mutex_unlock(&server->dead_lock);
+	while (dead != NULL) {
+		struct client *next = dead->next;
+
+		server->open_count--;
+		uid_place(server, dead->peer.uid)->count--;
+		client_free(dead);
+		dead = next;
+	}
+	listen_again(server);
+}
+
+/* On the reaper's thread: the client's fds are closed. */
+static void on_reaped(void *token, void *userdata)
+{
+	struct server *server = userdata;
+	struct client *client = token;
+
+	pthread_mutex_lock(&server->dead_lock);
+	client->next = server->dead;
+	server->dead = client;
+	pthread_mutex_unlock(&server->dead_lock);
+	(void)eventfd_write(server->notify_fd, 1);
+}
+
+static void drop_finished_pools(struct server *server)
+{
+	struct pool *pool;
+
+	while ((pool = camera_take_finished(server->camera)) != NULL) {
+		uint64_t size = pool->size;
+		int fd = pool->fd;
+
+		/* held frames stay as they are: nothing writes into this pool any more */
+		for (struct client *client = server->clients; client != NULL;
+			client = client->next) {
+			if (client->pool == pool)
+				client_forget_pool(client);
+		}
+		pool->fd = -1;
+		pool_destroy(pool);
+		pinned_add(&server->pinned, fd, size);
+	}
+}
+
+static void expel_offenders(struct server *server)
+{
+	struct client *next;
+
+	for (struct client *client = server->clients; client != NULL; client = next) {
+		struct camera_reader *reader = &client->reader;
+
+		next = client->next;
+		switch (atomic_load_explicit(&reader->pool.expulsion, memory_order_relaxed)) {
+		case POOL_EXPULSION_OVERHOLD:
+			client_close(client, WIRE_CODE_OVERHOLD,
+				"holds more than the %" PRIu32 " frames that it may (max_leases)",
+				server->options->max_leases);
+			break;
+		case POOL_EXPULSION_SCRIBBLE:
+			client_close(client, WIRE_CODE_PROTOCOL,
+				"its guard holds what no client of the protocol writes");
+			break;
+		default:
+			if (atomic_load_explicit(&reader->target.slow, memory_order_relaxed))
+				client_close(client, WIRE_CODE_SLOW_WAKE,
+					"waking it takes too long: does it wait for its socket in "
+					"thousands of places?");
+			break;
+		}
+	}
+}
+
+static void offer_pool(struct server *server)
+{
+	struct pool *pool = camera_pool(server->camera);
+	struct client *next;
+
+	if (pool == NULL)
+		return;
+	for (struct client *client = server->clients; client != NULL; client = next) {
+		next = client->next;
+		client_offer_pool(client, pool);
+	}
+}
+
+static void tell_state(struct server *server)
+{
+	struct camera_snapshot snapshot;
+	struct client *next;
+
+	camera_snapshot(server->camera, &snapshot);
+	if (snapshot.version == server->seen_version)
+		return;
+	server->seen_version = snapshot.version;
+	for (struct client *client = server->clients; client != NULL; client = next) {
+		next = client->next;
+		client_tell_source(client);
+	}
+	if (snapshot.state == CAMERA_FINISHED)
+		sd_event_exit(server->event, 0);
+}
+
+static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct server *server = userdata;
+	struct camera_reader *reader;
+	eventfd_t count;
+
+	(void)source;
+	(void)revents;
+	(void)eventfd_read(fd, &count);
+	expel_offenders(server);
+	drop_finished_pools(server);
+	offer_pool(server);
+	tell_state(server);
+	while ((reader = camera_take_retired(server->camera)) != NULL)
+		client_reap(client_of_reader(reader));
+	bury(server);
+	return 0;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	(void)source;
+	(void)info;
+	(void)userdata;
+	log_warning("SIGHUP: the configuration is read at start only: restart to apply changes");
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int add_events(struct server *server)
+{
+	int error;
+
+	error = sd_event_add_io(
+		server->event, &server->accept, server->listener->fd, EPOLLIN, on_accept, server);
+	if (error < 0)
+		return error;
+	error = sd_event_add_io(server->event, NULL, server->notify_fd, EPOLLIN, on_notify, server);
+	if (error < 0)
+		return error;
+	/* NULL: the handler exits the loop */
+	error = sd_event_add_signal(server->event, NULL, SIGTERM, NULL, NULL);
+	if (error < 0)
+		return error;
+	error = sd_event_add_signal(server->event, NULL, SIGINT, NULL, NULL);
+	if (error < 0)
+		return error;
+	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, NULL);
+}
+
+static void say_goodbye(struct server *server)
+{
+	struct camera_reader *reader;
+
+	while (server->clients != NULL)
+		client_close(server->clients, WIRE_CODE_SHUTDOWN, "camtapd stops");
+	camera_stop(server->camera);
+	while ((reader = camera_take_retired(server->camera)) != NULL)
+		client_reap(client_of_reader(reader));
+	reaper_destroy(server->reaper); /* waits for all of them */
+	server->reaper = NULL;
+	bury(server);
+}
+
+int server_run(const struct options *options, struct source *source, struct listener *listener)
+{
+	struct server server = {.options = options,
+		.source = source,
+		.listener = listener,
+		.notify_fd = -1,
+		.reserve_fd = -1,
+		.uid_count_max = options->max_clients + REFUSED_ROOM};
+	sigset_t signals;
+	int error;
+
+	/* signals come through the event loop; blocked before any thread is made */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	pthread_mutex_init(&server.dead_lock, NULL);
+	pinned_init(&server.pinned);
+	server.uid_counts = calloc(server.uid_count_max, sizeof *server.uid_counts);
+	error = server.uid_counts == NULL ? -ENOMEM : sd_event_new(&server.event);
+	if (error < 0)
+		goto finish_pinned;
+	server.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server.reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (server.notify_fd < 0 || server.reserve_fd < 0) {
+		error = -errno;
+		goto unref_event;
+	}
+	error = reaper_create(on_reaped, &server, &server.reaper);
+	if (error < 0)
+		goto unref_event;
+	error = camera_create(options, source, &server.pinned, server.notify_fd, &server.camera);
+	if (error < 0)
+		goto destroy_reaper;
+	error = add_events(&server);
+	if (error < 0)
+		goto destroy_camera;
+	sd_notify(0, "READY=1");
+	error = sd_event_loop(server.event);
+	sd_notify(0, "STOPPING=1");
+	say_goodbye(&server);
+
+destroy_camera:
+	camera_destroy(server.camera);
+destroy_reaper:
+	reaper_destroy(server.reaper);
+unref_event:
+	sd_event_source_unref(server.accept);
+	sd_event_unref(server.event);
+	if (server.notify_fd >= 0)
+		close(server.notify_fd);
+	if (server.reserve_fd >= 0)
+		close(server.reserve_fd);
+finish_pinned:
+	free(server.uid_counts);
+	pinned_finish(&server.pinned);
+	pthread_mutex_destroy(&server.dead_lock);
+	if (error < 0)
+		log_error("%s: %s", options->name, strerror(-error));
+	return error;
+}

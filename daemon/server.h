@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CAMTAP_DAEMON_SERVER_H
+#define CAMTAP_DAEMON_SERVER_H
+
+/* The server thread (the process's first): accepts clients, follows the camera's changes, counts.
+ */
+
+#include "camera.h"
+#include "client.h"
+#include "listener.h"
+#include "options.h"
+#include "reaper.h"
+#include "source.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+struct server {
+	const struct options *options;
+	struct source *source;
+	struct listener *listener;
+	sd_event *event;
+	sd_event_source *accept;
+	struct camera *camera;
+	struct pinned pinned;
+	struct reaper *reaper;
+	int notify_fd;         /* eventfd: the capture thread or the reaper has news */
+	int reserve_fd;        /* given up to accept, and close, when there are no fds left */
+	uint64_t seen_version; /* of the camera's snapshot */
+
+	struct client *clients; /* attached or new; not those that are closing */
+	uint32_t open_count;    /* those that are closing included */
+	uint32_t reader_count;
+	struct uid_count { /* connections by uid, those that are closing included */
+		uid_t uid;
+		uint32_t count; /* 0: the place is free */
+	} * uid_counts;
+	uint32_t uid_count_max;
+
+	pthread_mutex_t dead_lock;
+	struct client *dead; /* closed by the reaper, to be freed */
+};
+
+/* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after
+ * one line on standard error. */
+int server_run(const struct options *options, struct source *source, struct listener *listener);
+
+/* Counts the readers anew and tells the camera. */
+void server_count_readers(struct server *server);
+/* The status document (JSON, see docs/protocol.md); the caller frees it. NULL: no memory. */
+char *status_document(struct server *server);
+
+#endif

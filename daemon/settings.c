@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+#include "settings.h"
+
+#include "address.h"
+#include "format.h"
+#include "options.h"
+#include "parse.h"
+#include "pool-layout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NSEC_PER_MINUTE UINT64_C(60000000000)
+
+static void *member(const struct setting *setting, struct options *options)
+{
+	return (char *)options + setting->offset;
+}
+
+static int set_string(const struct setting *setting, const char *text, struct options *options)
+{
+	char **value = member(setting, options);
+	char *copy;
+
+	if (*text == '\0')
+		return -EINVAL;
+	copy = strdup(text);
+	if (copy == NULL)
+		return -ENOMEM;
+	free(*value);
+	*value = copy;
+	return 0;
+}
+
+static int set_name(const struct setting *setting, const char *text, struct options *options)
+{
+	return address_name_valid(text) ? set_string(setting, text, options) : -EINVAL;
+}
+
+static int set_socket(const struct setting *setting, const char *text, struct options *options)
+{
+	if (strlen(text) >= ADDRESS_PATH_SIZE)
+		return -EINVAL;
+	return set_string(setting, text, options);
+}
+
+static int set_boolean(const struct setting *setting, const char *text, struct options *options)
+{
+	return parse_boolean(text, member(setting, options));
+}
+
+static int set_number(const struct setting *setting, const char *text, struct options *options)
+{
+	uint64_t value;
+	int r;
+
+	r = parse_number(text, setting->min, setting->max, &value);
+	if (r < 0)
+		return r;
+	*(uint32_t *)member(setting, options) = (uint32_t)value;
+	return 0;
+}
+
+static int set_number_or_auto(
+	const struct setting *setting, const char *text, struct options *options)
+{
+	if (strcmp(text, "auto") == 0) {
+		*(uint32_t *)member(setting, options) = 0;
+		return 0;
+	}
+	return set_number(setting, text, options);
+}
+
+static int set_bytes(const struct setting *setting, const char *text, struct options *options)
+{
+	uint64_t value;
+	int r;
+
+	r = parse_bytes(text, &value);
+	if (r < 0)
+		return r;
+	if (value < setting->min || value > setting->max)
+		return -ERANGE;
+	*(uint64_t *)member(setting, options) = value;
+	return 0;
+}
+
+static int set_timespan(const struct setting *setting, const char *text, struct options *options)
+{
+	uint64_t value;
+	int r;
+
+	r = parse_timespan(text, &value);
+	if (r < 0)
+		return r;
+	if (value < setting->min || value > setting->max)
+		return -ERANGE;
+	*(uint64_t *)member(setting, options) = value;
+	return 0;
+}
+
+static int set_pixel_format(
+	const struct setting *setting, const char *text, struct options *options)
+{
+	return format_parse(text, member(setting, options));
+}
+
+static int set_size(const struct setting *setting, const char *text, struct options *options)
+{
+	(void)setting;
+	return parse_dimensions(text, FORMAT_DIMENSION_MAX, &options->width, &options->height);
+}
+
+static int set_rate(const struct setting *setting, const char *text, struct options *options)
+{
+	uint32_t numerator, denominator;
+	int r;
+
+	(void)setting;
+	r = parse_rate(text, &numerator, &denominator);
+	if (r < 0)
+		return r;
+	options->rate_unpaced = numerator == 0;
+	options->rate_numerator = numerator;
+	options->rate_denominator = numerator == 0 ? 0 : denominator;
+	return 0;
+}
+
+static int set_memory(const struct setting *setting, const char *text, struct options *options)
+{
+	static const char *const names[] = {
+		[OPTIONS_MEMORY_AUTO] = "auto",
+		[OPTIONS_MEMORY_USERPTR] = "userptr",
+		[OPTIONS_MEMORY_COPY] = "copy",
+		[OPTIONS_MEMORY_LIBV4L2] = "libv4l2",
+	};
+
+	(void)setting;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(text, names[i]) == 0) {
+			options->memory = (enum options_memory)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+#define MEMBER(name) .offset = offsetof(struct options, name)
+
+/* In the order of the documents. The limits of numbers are spelt out in `allowed`; the tests hold
+ * the two against each other. */
+const struct setting settings[] = {
+	{
+		.key = "name",
+		.argument = "NAME",
+		.help = "Name of the camera; readers ask for it. Left out: made from the source: "
+			"video0 for /dev/video0, pattern, stdin, exec, a file's name.",
+		.allowed = "a camera's name: up to 64 letters, digits, '_', '.' and '-', the first "
+			   "one a letter or a digit",
+		.parse = set_name,
+		MEMBER(name),
+	},
+	{
+		.key = "config",
+		.argument = "FILE",
+		.help = "Read only this configuration. Otherwise these are read, the later ones "
+			"win: /etc/camtap/camtapd.conf (all cameras), /etc/camtap/NAME.conf, "
+			"/etc/camtap/NAME.conf.d/*.conf. Options win over all of them.",
+	},
+	{
+		.key = "check_config",
+		.help = "Only say whether options and configuration are right.",
+		.allowed = "yes or no",
+		.parse = set_boolean,
+		MEMBER(check_config),
+	},
+	{
+		.key = "help",
+		.help = "Print this text and end.",
+	},
+	{
+		.key = "version",
+		.help = "Print the version and end.",
+	},
+
+	{
+		.section = "Camera",
+		.key = "source",
+		.argument = "URI",
+		.help = "Where frames come from: a V4L2 device (/dev/video0, better one of "
+			"/dev/v4l/by-id), pattern: (a moving test picture), file:PATH or - for "
+			"standard input (Y4M, MJPEG, AVI, raw), exec:COMMAND (a command that "
+			"writes such data). Left out: /dev/NAME, if there is such a device.",
+		.allowed = "a device, \"pattern:\", \"file:PATH\", \"-\" or \"exec:COMMAND\"",
+		.example = "/dev/v4l/by-id/usb-Example_Camera-video-index0",
+		.parse = set_string,
+		MEMBER(source),
+	},
+	{
+		.section = "Camera",
+		.key = "socket",
+		.argument = "PATH",
+		.help = "Socket that readers connect to. Left out: /run/camtap/NAME/socket for a "
+			"service, $XDG_RUNTIME_DIR/camtap/NAME/socket for a user.",
+		.allowed = "a path of at most 107 bytes",
+		.example = "/run/camtap/front/socket",
+		.parse = set_socket,
+		MEMBER(socket),
+	},
+	{
+		.section = "Camera",
+		.key = "pixel_format",
+		.argument = "FOURCC",
+		.help = "Pixel format (YUYV, NV12, MJPG, ...), exactly this one or none. Left out: "
+			"the source's choice.",
+		.allowed = "a pixel format that camtap knows, such as YUYV, NV12, GREY, BGR3 or "
+			   "MJPG",
+		.example = "MJPG",
+		.parse = set_pixel_format,
+		MEMBER(fourcc),
+	},
+	{
+		.section = "Camera",
+		.key = "size",
+		.argument = "WxH",
+		.help = "Width and height in pixels, exactly these or none. Left out: the source's "
+			"choice.",
+		.allowed = "WIDTHxHEIGHT in pixels, each from 1 to 16384",
+		.example = "1280x720",
+		.parse = set_size,
+	},
+	{
+		.section = "Camera",
+		.key = "rate",
+		.argument = "FPS",
+		.help = "Frames per second: 30, 29.97, 30000/1001; 0: as fast as it goes (pattern "
+			"and recordings). Left out: the source's choice.",
+		.allowed = "frames per second: 30, 29.97, 30000/1001, or 0 for as fast as it goes",
+		.example = "30",
+		.parse = set_rate,
+	},
+	{
+		.section = "Camera",
+		.key = "raw",
+		.argument = "FOURCC:WxH[,stride=N][,rate=N]",
+		.help = "What the frames of a raw recording are like: pixel format, pixels, bytes "
+			"per line, frames per second.",
+		.allowed = "FOURCC:WIDTHxHEIGHT[,stride=BYTES][,rate=FPS]",
+		.example = "NV12:1280x720,rate=30",
+		.parse = set_string,
+		MEMBER(raw),
+	},
+	{
+		.section = "Camera",
+		.key = "loop",
+		.help = "Play a recording again and again.",
+		.allowed = "yes or no",
+		.default_value = "no",
+		.parse = set_boolean,
+		MEMBER(loop),
+	},
+	{
+		.section = "Camera",
+		.key = "wait",
+		.help = "Wait for a device that is missing at the start instead of ending with an "
+			"error.",
+		.allowed = "yes or no",
+		.default_value = "no",
+		.parse = set_boolean,
+		MEMBER(wait),
+	},
+	{
+		.section = "Camera",
+		.key = "always_on",
+		.help = "Let the camera run even while nobody reads.",
+		.allowed = "yes or no",
+		.default_value = "no",
+		.parse = set_boolean,
+		MEMBER(always_on),
+	},
+	{
+		.section = "Camera",
+		.key = "idle_timeout",
+		.argument = "TIME",
+		.help = "How long the camera goes on after the last reader has left: 250ms, 5s, "
+			"1min 30s.",
+		.allowed = "a time span such as 250ms, 5s or 1min 30s, at most 365d",
+		.default_value = "5s",
+		.parse = set_timespan,
+		MEMBER(idle_timeout_ns),
+		.max = 365 * 24 * 60 * NSEC_PER_MINUTE,
+	},
+
+	{
+		.section = "Pool",
+		.key = "slots",
+		.argument = "N|auto",
+		.help = "Frames that the pool has room for. auto: as lease_min and the rate ask "
+			"for, 8 to 32 and within 256 MiB.",
+		.allowed = "auto, or a number from 3 to 64",
+		.default_value = "auto",
+		.parse = set_number_or_auto,
+		MEMBER(slots),
+		.min = POOL_SLOTS_MIN,
+		.max = POOL_SLOTS_MAX,
+	},
+	{
+		.section = "Pool",
+		.key = "memory",
+		.argument = "auto|userptr|copy|libv4l2",
+		.help = "How a V4L2 device's frames get into the pool: written there by the driver "
+			"(userptr), by one copy, or through libv4l2's conversion. auto: the first "
+			"of these that works.",
+		.allowed = "auto, userptr, copy or libv4l2",
+		.default_value = "auto",
+		.parse = set_memory,
+	},
+	{
+		.section = "Pool",
+		.key = "memory_limit",
+		.argument = "SIZE",
+		.help = "Most memory for all pools of this camera (256M, 1G), those that readers "
+			"still hold after a change of format included.",
+		.allowed = "a size in bytes such as 256M or 1G, from 1M to 1024G",
+		.default_value = "1G",
+		.parse = set_bytes,
+		MEMBER(memory_limit),
+		.min = UINT64_C(1) << 20,
+		.max = UINT64_C(1) << 40,
+	},
+	{
+		.section = "Pool",
+		.key = "lossless",
+		.help = "Make every reader lossless: the source waits for readers instead of going "
+			"on without them. For recordings.",
+		.allowed = "yes or no",
+		.default_value = "no",
+		.parse = set_boolean,
+		MEMBER(lossless),
+	},
+	{
+		.section = "Pool",
+		.key = "wait_readers",
+		.argument = "N",
+		.help = "Start the source when this many readers are there. For recordings.",
+		.allowed = "a number from 1 to 10000",
+		.default_value = "1",
+		.parse = set_number,
+		MEMBER(wait_readers),
+		.min = 1,
+		.max = 10000,
+	},
+
+	{
+		.section = "Clients",
+		.key = "max_clients",
+		.argument = "N",
+		.help = "Most clients at a time.",
+		.allowed = "a number from 1 to 10000",
+		.default_value = "128",
+		.parse = set_number,
+		MEMBER(max_clients),
+		.min = 1,
+		.max = 10000,
+	},
+	{
+		.section = "Clients",
+		.key = "max_clients_per_uid",
+		.argument = "N",
+		.help = "Most clients of one user at a time.",
+		.allowed = "a number from 1 to 10000",
+		.default_value = "64",
+		.parse = set_number,
+		MEMBER(max_clients_per_uid),
+		.min = 1,
+		.max = 10000,
+	},
+	{
+		.section = "Clients",
+		.key = "max_leases",
+		.argument = "N",
+		.help = "Most frames that a client may hold at a time.",
+		.allowed = "a number from 1 to 63",
+		.default_value = "4",
+		.parse = set_number,
+		MEMBER(max_leases),
+		.min = 1,
+		.max = POOL_SLOTS_MAX - 1,
+	},
+	{
+		.section = "Clients",
+		.key = "lease_min",
+		.argument = "TIME",
+		.help = "How long after it was published a frame is safe from being taken back "
+			"from "
+			"those who hold it, if the pool has slots enough for that.",
+		.allowed = "a time span such as 250ms or 1s, at most 1min",
+		.default_value = "250ms",
+		.parse = set_timespan,
+		MEMBER(lease_min_ns),
+		.max = NSEC_PER_MINUTE,
+	},
+};
+const size_t setting_count = sizeof settings / sizeof settings[0];
+
+void setting_option_name(const struct setting *setting, char name[static SETTING_OPTION_SIZE])
+{
+	size_t i;
+
+	for (i = 0; i < SETTING_OPTION_SIZE - 1 && setting->key[i] != '\0'; i++)
+		name[i] = setting->key[i] == '_' ? '-' : setting->key[i];
+	name[i] = '\0';
+}
+
+const struct setting *setting_find(const char *section, const char *key)
+{
+	for (size_t i = 0; i < setting_count; i++)
+		if (settings[i].section != NULL && strcmp(settings[i].section, section) == 0 &&
+			strcmp(settings[i].key, key) == 0)
+			return &settings[i];
+	return NULL;
+}
+
+int settings_default(struct options *options)
+{
+	for (size_t i = 0; i < setting_count; i++) {
+		const struct setting *setting = &settings[i];
+		int r;
+
+		if (setting->default_value == NULL)
+			continue;
+		r = setting->parse(setting, setting->default_value, options);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The status document: what `camtap info --json` prints. Keys are only ever added; 64-bit values
+ * are strings, because JSON's numbers are doubles to many readers; units are in the names. */
+
+#include "format.h"
+#include "server.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static json_t *number64(uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRIu64, value);
+	return json_string(text);
+}
+
+static json_t *signed64(int64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRId64, value);
+	return json_string(text);
+}
+
+static const char *mode_to_string(enum wire_mode mode)
+{
+	static const char *const names[] = {"read", "observe", "lossless"};
+
+	return names[mode];
+}
+
+static json_t *client_to_json(struct server *server, const struct client *client)
+{
+	return json_pack("{s:s, s:i, s:I, s:s, s:s, s:i, s:o, s:o, s:o, s:b}", "name", client->name,
+		"pid", (int)client->peer.pid, "uid", (json_int_t)client->peer.uid, "program",
+		client->peer.program, "mode", mode_to_string(client->mode), "leases",
+		(int)camera_reader_leases(server->camera, &client->reader), "missed",
+		number64(atomic_load_explicit(&client->reader.target.missed, memory_order_relaxed)),
+		"revoked",
+		number64(atomic_load_explicit(&client->reader.pool.revoked, memory_order_relaxed)),
+		"since_realtime_ns", signed64(client->since_realtime_ns), "doorbell",
+		(int)client->reader.target.doorbell);
+}
+
+static json_t *clients_to_json(struct server *server, bool readers)
+{
+	json_t *list = json_array();
+
+	for (const struct client *client = server->clients; client != NULL; client = client->next) {
+		if (client->state == CLIENT_ATTACHED && client_reads(client) == readers)
+			json_array_append_new(list, client_to_json(server, client));
+	}
+	return list;
+}
+
+static json_t *counters_to_json(struct server *server)
+{
+	struct camera_counters counters;
+
+	camera_count(server->camera, &counters);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "published",
+		number64(counters.published), "dropped_driver", number64(counters.dropped_driver),
+		"corrupt", number64(counters.corrupt), "pool_empty", number64(counters.pool_empty),
+		"client_slow", number64(counters.client_slow), "revoked",
+		number64(counters.revoked));
+}
+
+static json_t *format_to_json(const struct pool_format *format)
+{
+	char fourcc[FORMAT_TEXT_SIZE];
+
+	format_print(format->fourcc, fourcc);
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:I, s:i, s:i, s:i, s:i, s:i}", "fourcc",
+		fourcc, "width", (int)format->width, "height", (int)format->height,
+		"rate_numerator", (int)format->rate_numerator, "rate_denominator",
+		(int)format->rate_denominator, "frame_size_bytes", (json_int_t)format->frame_size,
+		"field", (int)format->field, "colorspace", (int)format->colorspace, "ycbcr_enc",
+		(int)format->ycbcr_enc, "quantization", (int)format->quantization, "xfer_func",
+		(int)format->xfer_func);
+}
+
+/* The native stream. Its format, epoch and pool are null while there is no pool. */
+static json_t *stream_to_json(struct server *server)
+{
+	const struct pool *pool = camera_pool(server->camera);
+	json_t *format = json_null(), *epoch = json_null(), *memory = json_null();
+
+	if (pool != NULL) {
+		format = format_to_json(&pool->header->format);
+		epoch = number64(pool->header->epoch);
+		memory = json_pack("{s:i, s:o, s:i, s:o}", "slots", (int)pool->slot_count,
+			"size_bytes", number64(pool->size), "reserve_slots", (int)pool->reserve,
+			"lease_min_ns", number64(pool->lease_min_ns));
+	}
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "stream", "native", "format", format,
+		"epoch", epoch, "pool", memory, "counters", counters_to_json(server), "clients",
+		clients_to_json(server, true));
+}
+
+char *status_document(struct server *server)
+{
+	const struct options *options = server->options;
+	struct camera_snapshot snapshot;
+	json_t *document;
+	char *text;
+
+	camera_snapshot(server->camera, &snapshot);
+	document = json_pack(
+		"{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s?}, s:[o], s:o, s:{s:i, s:i, "
+		"s:i, s:o}, s:o, s:{s:s, s:i}}",
+		"schema", 1, "camera", options->name, "state",
+		camera_state_to_string(snapshot.state), "reason", snapshot.text,
+		"since_realtime_ns", signed64(snapshot.since_realtime_ns), "source", "uri",
+		options->source, "kind", server->source->ops->name, "transfer", snapshot.transfer,
+		"streams", stream_to_json(server), "observers", clients_to_json(server, false),
+		"limits", "max_clients", (int)options->max_clients, "max_clients_per_uid",
+		(int)options->max_clients_per_uid, "max_leases", (int)options->max_leases,
+		"memory_limit_bytes", number64(options->memory_limit), "pinned_bytes",
+		number64(pinned_bytes(&server->pinned)), "daemon", "version", CAMTAP_VERSION, "pid",
+		(int)getpid());
+	if (document == NULL)
+		return NULL;
+	text = json_dumps(document, JSON_COMPACT);
+	json_decref(document);
+	return text;
+}
