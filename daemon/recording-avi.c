@@ -360,7 +360,6 @@ static int read_chunk(
 	if (length > slot_size)
 		return lose_track(recording, frame, RECORDING_DAMAGE_TOO_LARGE);
 	avi->chunk_size = length;
-	avi->done = 0;
 	avi->step = STEP_FRAME;
 	return RECORDING_OK;
 }
@@ -397,12 +396,10 @@ static int read_frame(
 {
 	struct recording_input *input = &recording->input;
 	struct recording_avi *avi = &recording->progress.avi;
-	int r = recording_input_copy(input, fd, slot, avi->chunk_size, &avi->done);
+	int r = recording_input_copy(input, fd, slot, avi->chunk_size, &recording->progress.done);
 
-	if (r == RECORDING_END) {
-		recording->progress.ended = true;
-		return recording_corrupt(recording, frame, RECORDING_DAMAGE_TRUNCATED);
-	}
+	if (r == RECORDING_END)
+		return recording_truncated(recording, frame);
 	if (r != RECORDING_OK)
 		return r;
 	avi->skip = avi->chunk_size & 1;

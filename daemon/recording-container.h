@@ -35,17 +35,14 @@ struct recording_clock {
 	uint32_t remainder; /* of a second, in 1/rate_numerator */
 };
 
-/* Raw and Y4M: frames of one size. */
-struct recording_fixed {
-	bool within; /* Y4M: the frame's header was read */
-	size_t done; /* bytes of the frame */
+struct recording_y4m {
+	bool within; /* a frame: its line was read */
 };
 
 struct recording_mjpeg {
 	int step;
 	struct jpeg_scan scan;
 	size_t scanned; /* bytes of the buffer; when probing */
-	size_t done;    /* bytes of the image */
 	bool gap_garbage, gap_reported;
 };
 
@@ -53,7 +50,6 @@ struct recording_avi {
 	int step;
 	uint64_t skip;         /* bytes */
 	uint32_t chunk_size;   /* of the frame, bytes */
-	size_t done;           /* bytes of it */
 	uint64_t riff_end;     /* position; 0: the file does not say */
 	uint32_t stream_count; /* headers of streams so far */
 	uint32_t stream;       /* number of the video's */
@@ -65,8 +61,11 @@ struct recording_avi {
 struct recording_progress {
 	struct recording_clock clock;
 	bool ended;
+	size_t done;      /* bytes of the frame under way; those that fit are in the slot */
+	const void *slot; /* that they are in */
+	bool torn;        /* they are not all in the same */
 	union {
-		struct recording_fixed fixed;
+		struct recording_y4m y4m;
 		struct recording_mjpeg mjpeg;
 		struct recording_avi avi;
 	};
@@ -143,7 +142,11 @@ void recording_clock_stamp(struct recording *recording, struct recording_frame *
 int recording_corrupt(
 	struct recording *recording, struct recording_frame *frame, enum recording_damage damage);
 
-/* Reads the rest of a frame of format.frame_size_max bytes. */
+/* The same for a frame that the end of the file cuts off: nothing comes after it. */
+int recording_truncated(struct recording *recording, struct recording_frame *frame);
+
+/* Reads the rest of a frame of format.frame_size_max bytes. RECORDING_END: the file ends within it.
+ */
 int recording_fixed_read(struct recording *recording, int fd, void *slot, size_t slot_size,
 	struct recording_frame *frame);
 

@@ -63,12 +63,14 @@ static int mjpeg_probe(struct recording *recording, int fd)
 }
 
 /* Puts the next size bytes of the image into the slot; counts those that do not fit, too. */
-static void store(struct recording_mjpeg *mjpeg, void *slot, size_t slot_size, const uint8_t *data,
-	size_t size)
+static void store(
+	struct recording *recording, void *slot, size_t slot_size, const uint8_t *data, size_t size)
 {
-	if (mjpeg->done <= slot_size && size <= slot_size - mjpeg->done)
-		memcpy((uint8_t *)slot + mjpeg->done, data, size);
-	mjpeg->done += size;
+	size_t *done = &recording->progress.done;
+
+	if (*done <= slot_size && size <= slot_size - *done)
+		memcpy((uint8_t *)slot + *done, data, size);
+	*done += size;
 }
 
 /* After a corrupt image whatever remains of it is garbage that is already counted. */
@@ -117,9 +119,9 @@ static int finish_image(
 	mjpeg->gap_reported = false;
 	if (image->width != recording->format.width || image->height != recording->format.height)
 		return recording_corrupt(recording, frame, RECORDING_DAMAGE_WRONG_SIZE);
-	if (mjpeg->done > slot_size)
+	if (recording->progress.done > slot_size)
 		return recording_corrupt(recording, frame, RECORDING_DAMAGE_TOO_LARGE);
-	frame->bytesused = (uint32_t)mjpeg->done;
+	frame->bytesused = (uint32_t)recording->progress.done;
 	return RECORDING_FRAME;
 }
 
@@ -134,15 +136,13 @@ static int read_image(struct recording *recording, int fd, void *slot, size_t sl
 		size_t consumed;
 		int r = recording_input_need(input, fd, 1);
 
-		if (r == RECORDING_END) {
-			recording->progress.ended = true;
-			return corrupt(recording, frame, RECORDING_DAMAGE_TRUNCATED);
-		}
+		if (r == RECORDING_END)
+			return recording_truncated(recording, frame);
 		if (r != RECORDING_OK)
 			return r;
 		result = jpeg_scan_feed(
 			&mjpeg->scan, recording_input_data(input), input->size, &consumed);
-		store(mjpeg, slot, slot_size, recording_input_data(input), consumed);
+		store(recording, slot, slot_size, recording_input_data(input), consumed);
 		recording_input_take(input, consumed);
 		if (result == JPEG_SCAN_COMPLETE)
 			return finish_image(recording, slot_size, frame);
@@ -171,13 +171,11 @@ static int mjpeg_read(struct recording *recording, int fd, void *slot, size_t sl
 		if (r != RECORDING_OK)
 			return r;
 		jpeg_scan_init(&mjpeg->scan);
-		mjpeg->done = 0;
 		break;
 	case STEP_NEXT:
 		jpeg_scan_init(&mjpeg->scan);
 		jpeg_scan_feed(&mjpeg->scan, MAGIC, SOI_SIZE, &consumed);
-		mjpeg->done = 0;
-		store(mjpeg, slot, slot_size, (const uint8_t *)MAGIC, SOI_SIZE);
+		store(recording, slot, slot_size, (const uint8_t *)MAGIC, SOI_SIZE);
 		break;
 	case STEP_INSIDE:
 		break;

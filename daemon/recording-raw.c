@@ -31,7 +31,11 @@ static int raw_probe(struct recording *recording, int fd)
 static int raw_read(struct recording *recording, int fd, void *slot, size_t slot_size,
 	struct recording_frame *frame)
 {
-	return recording_fixed_read(recording, fd, slot, slot_size, frame);
+	int r = recording_fixed_read(recording, fd, slot, slot_size, frame);
+
+	if (r == RECORDING_END && recording->progress.done > 0)
+		return recording_truncated(recording, frame);
+	return r;
 }
 
 const struct recording_container recording_raw_container = {

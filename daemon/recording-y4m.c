@@ -210,10 +210,8 @@ static int read_frame_line(struct recording *recording, int fd, struct recording
 	size_t size;
 	int r = recording_input_line(input, fd, LINE_SIZE_MAX, &size);
 
-	if (r == RECORDING_END && input->size > 0) {
-		recording->progress.ended = true;
-		return recording_corrupt(recording, frame, RECORDING_DAMAGE_TRUNCATED);
-	}
+	if (r == RECORDING_END && input->size > 0)
+		return recording_truncated(recording, frame);
 	if (r != RECORDING_OK && r != -EBADMSG)
 		return r;
 	line = recording_input_data(input);
@@ -230,16 +228,21 @@ static int read_frame_line(struct recording *recording, int fd, struct recording
 static int y4m_read(struct recording *recording, int fd, void *slot, size_t slot_size,
 	struct recording_frame *frame)
 {
-	struct recording_fixed *fixed = &recording->progress.fixed;
+	struct recording_y4m *y4m = &recording->progress.y4m;
+	int r;
 
-	if (!fixed->within) {
-		int r = read_frame_line(recording, fd, frame);
-
+	if (!y4m->within) {
+		r = read_frame_line(recording, fd, frame);
 		if (r != RECORDING_OK)
 			return r;
-		fixed->within = true;
+		y4m->within = true;
 	}
-	return recording_fixed_read(recording, fd, slot, slot_size, frame);
+	r = recording_fixed_read(recording, fd, slot, slot_size, frame);
+	if (r == RECORDING_END)
+		return recording_truncated(recording, frame);
+	if (r == RECORDING_FRAME || r == RECORDING_CORRUPT)
+		y4m->within = false;
+	return r;
 }
 
 const struct recording_container recording_y4m_container = {

@@ -147,23 +147,28 @@ int recording_read(struct recording *recording, int fd, void *slot, size_t slot_
 
 	if (progress->ended)
 		return RECORDING_END;
+	if (progress->done > 0 && progress->slot != slot)
+		progress->torn = true;
+	progress->slot = slot;
 	if (slot_size > recording->format.frame_size_max)
 		slot_size = recording->format.frame_size_max;
 	recording->input.budget = READ_BUDGET + slot_size;
+
 	r = recording->container->read(recording, fd, slot, slot_size, &frame);
-	switch (r) {
-	case RECORDING_FRAME:
+	if (r == RECORDING_FRAME && progress->torn)
+		r = recording_corrupt(recording, &frame, RECORDING_DAMAGE_TRUNCATED);
+	else if (r == RECORDING_FRAME)
 		recording_clock_stamp(recording, &frame);
-		recording->frame_seen = true;
+
+	if (r == RECORDING_FRAME || r == RECORDING_CORRUPT) {
+		progress->done = 0;
+		progress->torn = false;
 		*ret_frame = frame;
-		break;
-	case RECORDING_CORRUPT:
-		*ret_frame = frame;
-		break;
-	case RECORDING_END:
-		progress->ended = true;
-		break;
 	}
+	if (r == RECORDING_FRAME)
+		recording->frame_seen = true;
+	if (r == RECORDING_END)
+		progress->ended = true;
 	return explain(recording, r);
 }
 
@@ -276,31 +281,29 @@ int recording_corrupt(
 	return RECORDING_CORRUPT;
 }
 
+int recording_truncated(struct recording *recording, struct recording_frame *frame)
+{
+	recording->progress.ended = true;
+	return recording_corrupt(recording, frame, RECORDING_DAMAGE_TRUNCATED);
+}
+
 int recording_fixed_read(struct recording *recording, int fd, void *slot, size_t slot_size,
 	struct recording_frame *frame)
 {
 	struct recording_input *input = &recording->input;
-	struct recording_fixed *fixed = &recording->progress.fixed;
-	size_t size = recording->format.frame_size_max;
-	bool fits = size <= slot_size;
+	size_t size = recording->format.frame_size_max, *done = &recording->progress.done;
+	uint64_t left = size - *done;
 	int r;
 
-	if (fits) {
-		r = recording_input_copy(input, fd, slot, size, &fixed->done);
+	if (size <= slot_size) {
+		r = recording_input_copy(input, fd, slot, size, done);
 	} else {
-		uint64_t left = size - fixed->done;
-
 		r = recording_input_skip(input, fd, &left);
-		fixed->done = size - (size_t)left;
-	}
-	if (r == RECORDING_END && (fixed->within || fixed->done > 0)) {
-		recording->progress.ended = true;
-		return recording_corrupt(recording, frame, RECORDING_DAMAGE_TRUNCATED);
+		*done = size - (size_t)left;
 	}
 	if (r != RECORDING_OK)
 		return r;
-	*fixed = (struct recording_fixed){};
-	if (!fits)
+	if (size > slot_size)
 		return recording_corrupt(recording, frame, RECORDING_DAMAGE_TOO_LARGE);
 	frame->bytesused = (uint32_t)size;
 	return RECORDING_FRAME;

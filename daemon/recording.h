@@ -121,9 +121,11 @@ const char *recording_error(const struct recording *recording);
 /*
  * Reads the next frame into slot.
  *
- * FRAME, CORRUPT: *ret_frame is written. TRY_AGAIN: the slot may hold a part of the frame: the next
- * call must bring the same slot. CORRUPT: the slot may have been written to; damage is skipped, the
- * next call goes on behind it. END: every later call gives it again, until recording_rewind().
+ * FRAME, CORRUPT: *ret_frame is written. TRY_AGAIN: the slot may hold a part of the frame, so the
+ * next call has to bring the same slot with the same content; after another one that frame is
+ * CORRUPT (truncated) instead of a mixture. CORRUPT: the slot may have been written to; damage is
+ * skipped, the next call goes on behind it. END: every later call gives it again, until
+ * recording_rewind().
  * A frame of the fd's last bytes that is cut off is CORRUPT, then comes END.
  */
 int recording_read(struct recording *recording, int fd, void *slot, size_t slot_size,

@@ -25,7 +25,7 @@
 struct options;
 struct source;
 
-#define SOURCE_TEXT_SIZE 256
+#define SOURCE_TEXT_SIZE 512
 
 /* What open() found out. */
 struct source_format {

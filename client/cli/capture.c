@@ -25,8 +25,7 @@ static void copy_metadata(struct capture *capture, const struct camtap_frame *fr
 		.xfer_func = camtap_frame_xfer_func(frame),
 		.plane_count = camtap_frame_plane_count(frame),
 	};
-	camtap_frame_rate(
-		frame, &capture->image.rate_numerator, &capture->image.rate_denominator);
+	camtap_frame_rate(frame, &capture->image.rate_numerator, &capture->image.rate_denominator);
 	capture->epoch = camtap_frame_epoch(frame);
 	capture->id = camtap_frame_id(frame);
 	capture->sequence = camtap_frame_sequence(frame);
@@ -107,10 +106,9 @@ static json_t *describe_planes(const struct image *image)
 	for (unsigned i = 0; i < image->plane_count; i++) {
 		const struct image_plane *plane = &image->planes[i];
 
-		json_array_append_new(planes,
-			json_pack("{s:I, s:I, s:I}", "offset", offset, "stride",
-				(json_int_t)plane->stride, "bytesused",
-				(json_int_t)plane->bytesused));
+		json_array_append_new(planes, json_pack("{s:I, s:I, s:I}", "offset", offset,
+						      "stride", (json_int_t)plane->stride,
+						      "bytesused", (json_int_t)plane->bytesused));
 		offset += (json_int_t)plane->bytesused;
 	}
 	return planes;
@@ -125,7 +123,8 @@ static json_t *describe_flags(uint32_t flags)
 	if (flags & CAMTAP_FRAME_KEYFRAME)
 		json_array_append_new(names, json_string("keyframe"));
 	json_array_append_new(names,
-		json_string(flags & CAMTAP_FRAME_TIMESTAMP_SOE ? "timestamp_soe" : "timestamp_eof"));
+		json_string(
+			flags & CAMTAP_FRAME_TIMESTAMP_SOE ? "timestamp_soe" : "timestamp_eof"));
 	return names;
 }
 

@@ -3,9 +3,10 @@
 #define CAMTAP_CLI_CAPTURE_H
 
 /*
- * A frame, copied out of the pool with everything that is known of it. Encoding and writing a picture takes
- * longer than a frame may be held while others need room, and a picture must not change under the encoder;
- * the copy takes microseconds. This is the only place where it is decided whether a frame was good.
+ * A frame, copied out of the pool with everything that is known of it. Encoding and writing a
+ * picture takes longer than a frame may be held while others need room, and a picture must not
+ * change under the encoder; the copy takes microseconds. This is the only place where it is decided
+ * whether a frame was good.
  */
 
 #include "camtap.h"
@@ -32,8 +33,8 @@ struct capture {
 	char comment[CAPTURE_COMMENT_SIZE];
 };
 
-/* Copies the frame and gives it back, also on failure. `camera`: the name that goes into image.comment.
- * -ESTALE: it was revoked while it was copied, the content is worthless; -ENOMEM. */
+/* Copies the frame and gives it back, also on failure. `camera`: the name that goes into
+ * image.comment. -ESTALE: it was revoked while it was copied, the content is worthless; -ENOMEM. */
 int capture_take(struct capture *capture, struct camtap_frame *frame, const char *camera);
 void capture_finish(struct capture *capture);
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,8 @@ static void read_attribute(
 	fclose(file);
 }
 
-/* What the driver says; `fallback` if it cannot be asked. Not memory-to-memory devices, metadata, or nodes
- * that only a media controller can set up (V4L2_CAP_IO_MC). */
+/* What the driver says; `fallback` if it cannot be asked. Not memory-to-memory devices, metadata,
+ * or nodes that only a media controller can set up (V4L2_CAP_IO_MC). */
 static bool can_capture(const char *path, bool fallback)
 {
 	struct v4l2_capability capability = {};
@@ -70,8 +71,8 @@ static char *find_link(const char *folder, const char *node)
 	if (!directory)
 		return NULL;
 	while (!found && (entry = readdir(directory))) {
-		ssize_t length = readlinkat(
-			dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+		ssize_t length =
+			readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
 		const char *base;
 
 		if (length < 0)

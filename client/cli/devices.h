@@ -19,10 +19,10 @@ struct devices {
 };
 
 /*
- * Finds the nodes that frames can be captured from: those of `sysfs` ("/sys/class/video4linux") that the
- * driver says so of. A node is opened for that question only (QUERYCAP), which starts no camera; of one that
- * may not be opened, the first of its device (index 0) is taken for one. `dev` is "/dev". A machine without
- * V4L2 has none. -ENOMEM.
+ * Finds the nodes that frames can be captured from: those of `sysfs` ("/sys/class/video4linux")
+ * that the driver says so of. A node is opened for that question only (QUERYCAP), which starts no
+ * camera; of one that may not be opened, the first of its device (index 0) is taken for one. `dev`
+ * is "/dev". A machine without V4L2 has none. -ENOMEM.
  */
 int devices_init(struct devices *ret_devices, const char *sysfs, const char *dev);
 void devices_finish(struct devices *devices);

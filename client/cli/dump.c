@@ -28,7 +28,8 @@ static const char usage[] =
 	"usage: camtap dump [NAME] [OPTION...]\n\n"
 	"Writes frames until Ctrl-C, the end of a recording, or --count.\n\n"
 	"  --count N        frames to write\n"
-	"  --output DIR|-   folder (made if missing; default: the current one), or standard output\n"
+	"  --output DIR|-   folder (made if missing; default: the current one), or standard "
+	"output\n"
 	"  --format FORMAT  jpeg (default), png, ppm, y4m or raw\n"
 	"  --quality Q      of JPEGs that are encoded here, 1 to 100 (90)\n"
 	"  --interval T     at most one frame in each T\n"
@@ -134,7 +135,8 @@ static int write_sidecar(struct dump *dump, const char *name)
 	return r;
 }
 
-/* A file of its own for each picture. The description comes first: no picture is ever without it. */
+/* A file of its own for each picture. The description comes first: no picture is ever without it.
+ */
 static int write_picture(struct dump *dump)
 {
 	const struct buffer *body = &dump->encoded.body;
@@ -230,7 +232,8 @@ static int write_encoded(struct dump *dump)
 	return 0;
 }
 
-/* --interval: true for the first frame of each period. A recording's periods are those of its own time. */
+/* --interval: true for the first frame of each period. A recording's periods are those of its own
+ * time. */
 static bool is_due(struct dump *dump, const struct camtap_frame *frame)
 {
 	int64_t time_ns = camtap_frame_media_time(frame);
@@ -271,8 +274,7 @@ static int handle_frame(struct dump *dump, struct camtap_frame *frame)
 		say(dump, "no memory for a frame");
 		return r;
 	}
-	r = options->format->encode(
-		&dump->capture.image, options->quality, &dump->encoded, error);
+	r = options->format->encode(&dump->capture.image, options->quality, &dump->encoded, error);
 	if (r == -EBADMSG) {
 		if (dump->damaged++ == 0)
 			say(dump, error);
@@ -298,8 +300,8 @@ static void print_losses(const struct dump *dump, char *text, size_t size)
 		dump->options->latest ? "skipped" : "missed", dump->missed);
 
 	if (dump->revoked > 0)
-		length += snprintf(text + length, size - (size_t)length, ", revoked %" PRIu64,
-			dump->revoked);
+		length += snprintf(
+			text + length, size - (size_t)length, ", revoked %" PRIu64, dump->revoked);
 	if (dump->damaged > 0)
 		snprintf(text + length, size - (size_t)length, ", damaged %" PRIu64, dump->damaged);
 }
@@ -313,7 +315,8 @@ static void show_progress(struct dump *dump)
 		return;
 	dump->progress_end_ns = now_ns + progress_ns;
 	print_losses(dump, losses, sizeof(losses));
-	terminal_progress(&dump->terminal, "%s: %" PRIu64 " frames, %.1f MB, %.0f s%s (Ctrl-C ends)",
+	terminal_progress(&dump->terminal,
+		"%s: %" PRIu64 " frames, %.1f MB, %.0f s%s (Ctrl-C ends)",
 		reader_name(&dump->reader), dump->written, (double)dump->bytes / 1e6,
 		(double)(now_ns - dump->started_ns) / (double)second_ns, losses);
 }
@@ -341,12 +344,12 @@ static int run(struct dump *dump)
 
 static void print_json(const struct dump *dump)
 {
-	json_t *object = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "schema", 1,
-		"camera", reader_name(&dump->reader), "output", dump->options->output, "format",
+	json_t *object = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "schema",
+		1, "camera", reader_name(&dump->reader), "output", dump->options->output, "format",
 		dump->options->format->name, "frames", (json_int_t)dump->written, "bytes",
 		(json_int_t)dump->bytes, "missed", (json_int_t)dump->missed, "revoked",
-		(json_int_t)dump->revoked, "damaged", (json_int_t)dump->damaged,
-		"discontinuities", (json_int_t)dump->reader.discontinuities);
+		(json_int_t)dump->revoked, "damaged", (json_int_t)dump->damaged, "discontinuities",
+		(json_int_t)dump->reader.discontinuities);
 
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -404,13 +407,15 @@ static int check_options(const struct options *options)
 		return -EINVAL;
 	}
 	if (to_stdout && !options->format->concatenates && options->count != 1) {
-		terminal_say(NULL, "dump: %s pictures cannot follow each other on standard output:"
-				   " use --count 1, or --format jpeg, ppm or y4m",
+		terminal_say(NULL,
+			"dump: %s pictures cannot follow each other on standard output:"
+			" use --count 1, or --format jpeg, ppm or y4m",
 			options->format->name);
 		return -EINVAL;
 	}
 	if (options->latest && options->lossless) {
-		terminal_say(NULL, "dump: --latest skips frames and --lossless does not: choose one");
+		terminal_say(
+			NULL, "dump: --latest skips frames and --lossless does not: choose one");
 		return -EINVAL;
 	}
 	if (options->sidecar && (to_stdout || options->format->stream)) {

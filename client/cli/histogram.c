@@ -6,7 +6,8 @@ void histogram_init(struct histogram *histogram)
 	*histogram = (struct histogram){};
 }
 
-/* Values below 2^BITS have a bucket each; above, the upper BITS bits after the leading one choose. */
+/* Values below 2^BITS have a bucket each; above, the upper BITS bits after the leading one choose.
+ */
 static unsigned find_bucket(uint64_t value)
 {
 	unsigned shift;

@@ -31,15 +31,16 @@ static const char usage[] =
 	"  --socket PATH    the camera's socket, instead of its name\n"
 	"  --timeout T      give up after T without a frame (10s)\n";
 
-/* Intervals between consecutive frames, by Welford's method (Knuth, The Art of Computer Programming,
- * volume 2, 4.2.2). */
+/* Intervals between consecutive frames, by Welford's method (Knuth, The Art of Computer
+ * Programming, volume 2, 4.2.2). */
 struct intervals {
 	uint64_t count;
 	double mean, squares; /* ns, ns^2 */
 	double min, max;      /* ns */
 };
 
-/* One part of the measurement: all of it, or the second that the next line on the terminal is about. */
+/* One part of the measurement: all of it, or the second that the next line on the terminal is
+ * about. */
 struct section {
 	uint64_t frames;
 	uint64_t missed;
@@ -59,7 +60,7 @@ struct hz {
 	struct reader reader;
 	struct terminal terminal;
 	const struct options *options;
-	bool lines; /* one each second, for people who watch */
+	bool lines;         /* one each second, for people who watch */
 	bool capture_times; /* the intervals are between capture times, not publish times */
 	uint64_t revoked;
 	int64_t line_end_ns;
@@ -121,13 +122,14 @@ static double max_us(const struct section *section)
 	return (double)section->latency.max / 1000;
 }
 
-/* Adds the interval to the frame before, if both are known to follow each other. The first pair decides
- * for the driver's times or, if they are of no clock that is known, for those of publishing. */
+/* Adds the interval to the frame before, if both are known to follow each other. The first pair
+ * decides for the driver's times or, if they are of no clock that is known, for those of
+ * publishing. */
 static void add_interval(struct hz *hz, const struct previous *now)
 {
 	const struct previous *before = &hz->previous;
-	bool monotonic = now->clock == CAMTAP_CLOCK_MONOTONIC &&
-			 before->clock == CAMTAP_CLOCK_MONOTONIC;
+	bool monotonic =
+		now->clock == CAMTAP_CLOCK_MONOTONIC && before->clock == CAMTAP_CLOCK_MONOTONIC;
 
 	if (!before->valid || before->epoch != now->epoch || before->id + 1 != now->id)
 		return;
@@ -186,17 +188,20 @@ static void print_text(const struct hz *hz)
 {
 	const struct section *all = &hz->all;
 
-	printf("%s: %" PRIu64 " frames in %.2f s, %.2f fps, missed %" PRIu64, reader_name(&hz->reader),
-		all->frames, (double)(all->last_ns - all->first_ns) / (double)second_ns,
-		section_rate(all), all->missed);
+	printf("%s: %" PRIu64 " frames in %.2f s, %.2f fps, missed %" PRIu64,
+		reader_name(&hz->reader), all->frames,
+		(double)(all->last_ns - all->first_ns) / (double)second_ns, section_rate(all),
+		all->missed);
 	if (hz->revoked > 0)
 		printf(", revoked %" PRIu64, hz->revoked);
 	if (hz->reader.discontinuities > 0)
 		printf(", discontinuities %" PRIu64, hz->reader.discontinuities);
-	printf("\n  jitter   stddev %.1f us, max %.1f us (%s times)\n", deviation_us(&hz->intervals),
-		largest_deviation_us(&hz->intervals), hz->capture_times ? "capture" : "publish");
+	printf("\n  jitter   stddev %.1f us, max %.1f us (%s times)\n",
+		deviation_us(&hz->intervals), largest_deviation_us(&hz->intervals),
+		hz->capture_times ? "capture" : "publish");
 	printf("  latency  p50 %.1f us, p90 %.1f us, p99 %.1f us, max %.1f us\n",
-		percentile_us(all, 50), percentile_us(all, 90), percentile_us(all, 99), max_us(all));
+		percentile_us(all, 50), percentile_us(all, 90), percentile_us(all, 99),
+		max_us(all));
 }
 
 /* A tenth of a microsecond is as much as means anything, and prints as few digits. */
@@ -210,10 +215,9 @@ static void print_json(const struct hz *hz)
 	const struct section *all = &hz->all;
 	json_t *object = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:o, s:{s:o, s:o, s:s},"
 				   " s:{s:o, s:o, s:o, s:o}}",
-		"schema", 1, "camera", reader_name(&hz->reader), "frames",
-		(json_int_t)all->frames, "missed", (json_int_t)all->missed, "revoked",
-		(json_int_t)hz->revoked, "discontinuities",
-		(json_int_t)hz->reader.discontinuities, "fps",
+		"schema", 1, "camera", reader_name(&hz->reader), "frames", (json_int_t)all->frames,
+		"missed", (json_int_t)all->missed, "revoked", (json_int_t)hz->revoked,
+		"discontinuities", (json_int_t)hz->reader.discontinuities, "fps",
 		json_real(round(section_rate(all) * 1000) / 1000), "jitter_us", "stddev",
 		json_us(deviation_us(&hz->intervals)), "max",
 		json_us(largest_deviation_us(&hz->intervals)), "of",

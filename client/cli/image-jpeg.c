@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * jpeg. Frames of an MJPEG camera are written byte for byte. Others are encoded by libjpeg-turbo: RGB as
- * it lies in memory, grey as grey, Y, Cb, Cr from its planes with the subsampling that it has. JPEG means
- * BT.601 in full range (JFIF), so limited range is stretched, plane by plane; only pictures of another
- * matrix (BT.709, BT.2020) take the way through RGB.
+ * jpeg. Frames of an MJPEG camera are written byte for byte. Others are encoded by libjpeg-turbo:
+ * RGB as it lies in memory, grey as grey, Y, Cb, Cr from its planes with the subsampling that it
+ * has. JPEG means BT.601 in full range (JFIF), so limited range is stretched, plane by plane; only
+ * pictures of another matrix (BT.709, BT.2020) take the way through RGB.
  */
 
 #include "image.h"
@@ -97,9 +97,10 @@ static int encode_packed(struct job *job, const struct image *image,
 	return 0;
 }
 
-/* Y, Cb, Cr of another matrix than JPEG's: through RGB, with the subsampling that the picture had. */
-static int encode_through_rgb(struct job *job, const struct image *image, int subsampling,
-	char error[IMAGE_ERROR_SIZE])
+/* Y, Cb, Cr of another matrix than JPEG's: through RGB, with the subsampling that the picture had.
+ */
+static int encode_through_rgb(
+	struct job *job, const struct image *image, int subsampling, char error[IMAGE_ERROR_SIZE])
 {
 	struct pixels rgb;
 	int r = pixels_init_rgb(&rgb, image, error);
@@ -150,7 +151,8 @@ static int copy_planes(struct pixels *ret_pixels, const struct pixels *from, boo
 			(size_t)tjPlaneHeight((int)i, height, subsampling);
 	pixels.memory = to = malloc(size);
 	if (!to)
-		return image_fail(error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
+		return image_fail(
+			error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
 
 	for (unsigned i = 0; i < pixels_plane_count(from); i++) {
 		const uint8_t *table = tables[i > 0];
@@ -190,8 +192,7 @@ static int compress_planes(
 	return 0;
 }
 
-static int encode_planes(
-	struct job *job, const struct pixels *pixels, char error[IMAGE_ERROR_SIZE])
+static int encode_planes(struct job *job, const struct pixels *pixels, char error[IMAGE_ERROR_SIZE])
 {
 	bool limited = pixels->layout != PIXELS_GREY &&
 		       pixels->quantization == V4L2_QUANTIZATION_LIM_RANGE;
@@ -200,8 +201,8 @@ static int encode_planes(
 	struct pixels copy;
 	int r;
 
-	if (pixels->layout != PIXELS_GREY &&
-		(limited || (horizontal && pixels->width % 2) || (vertical && pixels->height % 2))) {
+	if (pixels->layout != PIXELS_GREY && (limited || (horizontal && pixels->width % 2) ||
+						     (vertical && pixels->height % 2))) {
 		r = copy_planes(&copy, pixels, limited, error);
 		if (r < 0)
 			return r;
@@ -213,8 +214,7 @@ static int encode_planes(
 }
 
 /* JPEG has 8 bits: the upper ones. */
-static int encode_grey16(
-	struct job *job, const struct pixels *pixels, char error[IMAGE_ERROR_SIZE])
+static int encode_grey16(struct job *job, const struct pixels *pixels, char error[IMAGE_ERROR_SIZE])
 {
 	size_t count = (size_t)pixels->width * pixels->height;
 	const uint16_t *samples = (const uint16_t *)(const void *)pixels->planes[0].data;
@@ -262,7 +262,8 @@ static int encode_image(struct job *job, const struct image *image, char error[I
 	return r;
 }
 
-/* Appends the JPEG with a COM segment after its first two (SOI, and the APP0 that JFIF wants there). */
+/* Appends the JPEG with a COM segment after its first two (SOI, and the APP0 that JFIF wants
+ * there). */
 static int append_with_comment(struct buffer *buffer, const struct job *job, const char *comment)
 {
 	size_t before = MARKER_SIZE, length = strlen(comment);

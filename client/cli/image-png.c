@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* png: 8-bit RGB or grey. Grey of 10, 12 or 16 bits becomes 16-bit grey: the sample's bits are repeated
- * into the lower ones, so that full scale stays full scale, and sBIT says how many count (value >> (16 -
- * bits) is the sensor's value; https://www.w3.org/TR/png/#12Sample-depth-scaling). */
+/* png: 8-bit RGB or grey. Grey of 10, 12 or 16 bits becomes 16-bit grey: the sample's bits are
+ * repeated into the lower ones, so that full scale stays full scale, and sBIT says how many count
+ * (value >> (16 - bits) is the sensor's value; https://www.w3.org/TR/png/#12Sample-depth-scaling).
+ */
 
 #include "image.h"
 #include "pixels.h"
@@ -14,8 +15,8 @@
 
 #include <png.h>
 
-/* Lower levels of zlib's 1..9: pictures of a live camera are written one after the other, and the higher
- * ones take several times as long for a few per cent (measured on a photograph at 1080p). */
+/* Lower levels of zlib's 1..9: pictures of a live camera are written one after the other, and the
+ * higher ones take several times as long for a few per cent (measured on a photograph at 1080p). */
 static const int compression_level = 3;
 
 static void write_data(png_structp png, png_bytep data, size_t size)
@@ -43,7 +44,8 @@ static void handle_warning(png_structp png, png_const_charp message)
 	(void)message;
 }
 
-static void write_header(png_structp png, png_infop info, const struct pixels *pixels, const char *comment)
+static void write_header(
+	png_structp png, png_infop info, const struct pixels *pixels, const char *comment)
 {
 	bool colour = pixels->layout == PIXELS_RGB;
 	png_color_8 significant = {.gray = (png_byte)pixels->bits};
@@ -94,8 +96,8 @@ static void write_lines(png_structp png, const struct pixels *pixels, uint8_t *s
 static int write_png(struct buffer *buffer, const struct pixels *pixels, uint8_t *scaled,
 	const char *comment, char error[IMAGE_ERROR_SIZE])
 {
-	png_structp png = png_create_write_struct(
-		PNG_LIBPNG_VER_STRING, error, handle_error, handle_warning);
+	png_structp png =
+		png_create_write_struct(PNG_LIBPNG_VER_STRING, error, handle_error, handle_warning);
 	png_infop info = png ? png_create_info_struct(png) : NULL;
 	int r = 0;
 

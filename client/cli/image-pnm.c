@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* ppm: PPM for colour, PGM for grey (ppm(5), pgm(5)). Samples of more than 8 bits take two bytes, the upper
- * first, and keep their values: the header's maximum says how many bits there are (1023 for Y10). */
+/* ppm: PPM for colour, PGM for grey (ppm(5), pgm(5)). Samples of more than 8 bits take two bytes,
+ * the upper first, and keep their values: the header's maximum says how many bits there are (1023
+ * for Y10). */
 
 #include "image.h"
 #include "pixels.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* raw: the planes' bytes one after the other, padding of lines included, as the camera delivered them. */
+/* raw: the planes' bytes one after the other, padding of lines included, as the camera delivered
+ * them. */
 
 #include "image.h"
 

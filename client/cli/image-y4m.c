@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * y4m: YUV4MPEG2 (mjpegtools' yuv4mpeg(5)), with the header that ffmpeg writes. Samples are rearranged,
- * never computed with: what comes from a Y4M file goes into one bit for bit. Cameras do not say where
- * between the luma samples the chroma samples lie; C420jpeg (in the middle) is ffmpeg's choice too.
- * XCOLORRANGE is written if the camera names its range, or if it is not the usual limited one.
+ * y4m: YUV4MPEG2 (mjpegtools' yuv4mpeg(5)), with the header that ffmpeg writes. Samples are
+ * rearranged, never computed with: what comes from a Y4M file goes into one bit for bit. Cameras do
+ * not say where between the luma samples the chroma samples lie; C420jpeg (in the middle) is
+ * ffmpeg's choice too. XCOLORRANGE is written if the camera names its range, or if it is not the
+ * usual limited one.
  */
 
 #include "camtap.h"
@@ -48,7 +49,8 @@ static char find_interlacing(uint32_t field)
 	case V4L2_FIELD_INTERLACED_BT:
 		return 'b';
 	default:
-		return '?'; /* the order depends on the television standard, or it is not a whole picture */
+		return '?'; /* the order depends on the television standard, or it is not a whole
+			       picture */
 	}
 }
 

@@ -3,9 +3,9 @@
 #define CAMTAP_CLI_IMAGE_H
 
 /*
- * Writing one picture in a file format. An image is a frame without its camera: plain memory that stays
- * as it is while it is being looked at. One row in image.c's table per file format; each format is a file
- * of its own.
+ * Writing one picture in a file format. An image is a frame without its camera: plain memory that
+ * stays as it is while it is being looked at. One row in image.c's table per file format; each
+ * format is a file of its own.
  */
 
 #include "buffer.h"
@@ -49,8 +49,8 @@ struct image_format {
 	bool sidecar;      /* says nothing of what it contains: needs a description beside it */
 
 	/* Writes the image into `ret_encoded`. `quality`: 1 to 100, of JPEG. No state; any thread.
-	 * -ENOTSUP: pictures of this kind cannot be written so; -EBADMSG: this frame is damaged; -ENOMEM.
-	 * On failure one line for people, which says what to do, is in `error`. */
+	 * -ENOTSUP: pictures of this kind cannot be written so; -EBADMSG: this frame is damaged;
+	 * -ENOMEM. On failure one line for people, which says what to do, is in `error`. */
 	int (*encode)(const struct image *image, int quality, struct encoded *ret_encoded,
 		char error[IMAGE_ERROR_SIZE]);
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* camtap list: what is there to attach to. It connects to nothing: that would start the daemon of a socket
- * that systemd listens on. */
+/* camtap list: what is there to attach to. It connects to nothing: that would start the daemon of a
+ * socket that systemd listens on. */
 
 #include "camtap.h"
 #include "command.h"
@@ -15,25 +15,26 @@
 
 #include <jansson.h>
 
-static const char usage[] = "usage: camtap list [OPTION...]\n\n"
-			    "Shows cameras that run or are started by their first reader, and devices\n"
-			    "that camtapd can capture from. Starts none.\n\n"
-			    "  --json  print one JSON object\n";
+static const char usage[] =
+	"usage: camtap list [OPTION...]\n\n"
+	"Shows cameras that run or are started by their first reader, and devices\n"
+	"that camtapd can capture from. Starts none.\n\n"
+	"  --json  print one JSON object\n";
 
 static void print_json(const struct camtap_list *list, const struct devices *devices)
 {
 	json_t *cameras = json_array(), *nodes = json_array(), *object;
 
 	for (size_t i = 0; i < camtap_list_count(list); i++)
-		json_array_append_new(cameras,
-			json_pack("{s:s, s:s}", "name", camtap_list_name(list, i), "socket",
-				camtap_list_socket(list, i)));
+		json_array_append_new(
+			cameras, json_pack("{s:s, s:s}", "name", camtap_list_name(list, i),
+					 "socket", camtap_list_socket(list, i)));
 	for (size_t i = 0; i < devices->count; i++) {
 		const struct device *device = &devices->entries[i];
 
-		json_array_append_new(nodes,
-			json_pack("{s:s, s:s, s:s?}", "path", device->path, "name", device->name,
-				"stable_path", device->stable));
+		json_array_append_new(
+			nodes, json_pack("{s:s, s:s, s:s?}", "path", device->path, "name",
+				       device->name, "stable_path", device->stable));
 	}
 	object = json_pack("{s:i, s:o, s:o}", "schema", 1, "cameras", cameras, "devices", nodes);
 	json_dumpf(object, stdout, JSON_INDENT(2));

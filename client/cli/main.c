@@ -2,7 +2,6 @@
 
 /* camtap: the command. Finds the subcommand in a table and runs it. */
 
-#include "camtap.h"
 #include "command.h"
 #include "terminal.h"
 
@@ -11,6 +10,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#ifndef CAMTAP_VERSION
+#error "the build says the version: -DCAMTAP_VERSION=..."
+#endif
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -34,8 +37,9 @@ static void request_stop(int number)
 	stop_requested = 1;
 }
 
-/* The first signal asks for the summary; SA_RESETHAND lets a second one end a process that is stuck in a
- * write. SA_RESTART: a write that is under way is finished, so that no frame on a pipe is cut short. */
+/* The first signal asks for the summary; SA_RESETHAND lets a second one end a process that is stuck
+ * in a write. SA_RESTART: a write that is under way is finished, so that no frame on a pipe is cut
+ * short. */
 static void install_stop_handlers(void)
 {
 	struct sigaction action = {
@@ -80,7 +84,7 @@ static int run(int argc, char **argv)
 		return COMMAND_DONE;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
-		printf("camtap %d.%d\n", CAMTAP_VERSION_MAJOR, CAMTAP_VERSION_MINOR);
+		puts("camtap " CAMTAP_VERSION);
 		return COMMAND_DONE;
 	}
 	for (size_t i = 0; i < ELEMENTS(commands); i++) {

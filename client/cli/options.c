@@ -68,7 +68,8 @@ static int parse_span(const char *option, const char *text, int64_t *ret_ns)
 	return 0;
 }
 
-static int parse_option(struct options *options, unsigned option, const char *name, const char *text)
+static int parse_option(
+	struct options *options, unsigned option, const char *name, const char *text)
 {
 	uint64_t number = 0;
 
@@ -104,7 +105,8 @@ static int parse_option(struct options *options, unsigned option, const char *na
 	case OPTION_FORMAT:
 		options->format = image_format_find(text);
 		if (!options->format) {
-			terminal_say(NULL, "--format %s: is none of %s", text, image_format_names());
+			terminal_say(
+				NULL, "--format %s: is none of %s", text, image_format_names());
 			return -EINVAL;
 		}
 		return 0;

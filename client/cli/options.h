@@ -50,7 +50,8 @@ enum options_outcome {
 	OPTIONS_DONE = 1, /* --help was printed */
 };
 
-/* Reads the command line of a command that takes the options `accepted` (enum option_set); `usage` is what
+/* Reads the command line of a command that takes the options `accepted` (enum option_set); `usage`
+ * is what
  * --help prints. An enum options_outcome, or -EINVAL after a line on standard error. */
 int options_parse(const struct invocation *invocation, unsigned accepted, const char *usage,
 	struct options *ret_options);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Decoding of MJPEG and JPEG frames by libjpeg-turbo. JPEG's Y, Cb, Cr are BT.601, full range (JFIF). */
+/* Decoding of MJPEG and JPEG frames by libjpeg-turbo. JPEG's Y, Cb, Cr are BT.601, full range
+ * (JFIF). */
 
 #include "pixels.h"
 
@@ -11,7 +12,8 @@
 #include <linux/videodev2.h>
 #include <turbojpeg.h>
 
-/* What libjpeg could repair is a warning: cameras send harmless oddities, and the frame counts as good. */
+/* What libjpeg could repair is a warning: cameras send harmless oddities, and the frame counts as
+ * good. */
 static bool decoder_failed(tjhandle decoder, int r)
 {
 	return r < 0 && tjGetErrorCode(decoder) == TJERR_FATAL;
@@ -63,7 +65,8 @@ static int decode_planes(struct pixels *pixels, tjhandle decoder, const struct i
 	}
 	pixels->memory = malloc(size);
 	if (!pixels->memory)
-		return image_fail(error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
+		return image_fail(
+			error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
 	size = 0;
 	for (unsigned i = 0; i < pixels_plane_count(pixels); i++) {
 		planes[i] = (unsigned char *)pixels->memory + size;
@@ -71,9 +74,8 @@ static int decode_planes(struct pixels *pixels, tjhandle decoder, const struct i
 		pixels->planes[i].data = planes[i];
 		pixels->planes[i].stride = (size_t)strides[i];
 	}
-	if (decoder_failed(decoder,
-		    tjDecompressToYUVPlanes(decoder, jpeg->data, jpeg->bytesused, planes, width,
-			    strides, height, 0)))
+	if (decoder_failed(decoder, tjDecompressToYUVPlanes(decoder, jpeg->data, jpeg->bytesused,
+					    planes, width, strides, height, 0)))
 		return damaged(decoder, error);
 	return 0;
 }
@@ -85,14 +87,14 @@ static int decode_rgb(struct pixels *pixels, tjhandle decoder, const struct imag
 	uint8_t *rgb = malloc((size_t)pixels->width * 3 * pixels->height);
 
 	if (!rgb)
-		return image_fail(error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
+		return image_fail(
+			error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
 	pixels->layout = PIXELS_RGB;
 	pixels->planes[0].data = rgb;
 	pixels->planes[0].stride = (size_t)pixels->width * 3;
 	pixels->memory = rgb;
-	if (decoder_failed(decoder,
-		    tjDecompress2(decoder, jpeg->data, jpeg->bytesused, rgb, width, width * 3,
-			    height, TJPF_RGB, 0)))
+	if (decoder_failed(decoder, tjDecompress2(decoder, jpeg->data, jpeg->bytesused, rgb, width,
+					    width * 3, height, TJPF_RGB, 0)))
 		return damaged(decoder, error);
 	return 0;
 }
@@ -120,8 +122,8 @@ int pixels_init_jpeg(struct pixels *ret_pixels, const struct image *image, bool 
 		r = damaged(decoder, error);
 		goto finish;
 	}
-	/* Some cameras code whole blocks of 16 and say the size that they mean elsewhere; more is wrong,
-	 * and must not make us allocate what a hostile header asks for. */
+	/* Some cameras code whole blocks of 16 and say the size that they mean elsewhere; more is
+	 * wrong, and must not make us allocate what a hostile header asks for. */
 	if (width <= 0 || height <= 0 || (uint32_t)width > image->width + 16 ||
 		(uint32_t)height > image->height + 16) {
 		r = image_fail(error, -EBADMSG, "damaged JPEG: it says %dx%d, the camera %ux%u",
@@ -135,7 +137,8 @@ int pixels_init_jpeg(struct pixels *ret_pixels, const struct image *image, bool 
 	} else if (!find_layout(subsampling, &pixels.layout) ||
 		   (colorspace != TJCS_YCbCr && colorspace != TJCS_GRAY)) {
 		r = image_fail(error, -ENOTSUP,
-			"JPEGs of this kind (not Y, Cb, Cr) have no planes: use --format png or jpeg");
+			"JPEGs of this kind (not Y, Cb, Cr) have no planes: use --format png or "
+			"jpeg");
 	} else {
 		r = decode_planes(&pixels, decoder, jpeg, subsampling, error);
 	}

@@ -149,8 +149,8 @@ static void resolve_colorimetry(struct pixels *pixels, const struct image *image
 		pixels->ycbcr_enc = V4L2_MAP_YCBCR_ENC_DEFAULT(image->colorspace);
 	pixels->quantization = image->quantization;
 	if (pixels->quantization == V4L2_QUANTIZATION_DEFAULT)
-		pixels->quantization = V4L2_MAP_QUANTIZATION_DEFAULT(
-			false, image->colorspace, pixels->ycbcr_enc);
+		pixels->quantization =
+			V4L2_MAP_QUANTIZATION_DEFAULT(false, image->colorspace, pixels->ycbcr_enc);
 }
 
 /* Allocates planes 1 and 2 of the layout, tightly packed, and plane 0 too if `luma`. */
@@ -257,8 +257,7 @@ static int init_ycbcr(struct pixels *pixels, const struct image *image,
 	return init_interleaved(pixels, image, format, error);
 }
 
-static int init_grey(
-	struct pixels *pixels, const struct image *image, char error[IMAGE_ERROR_SIZE])
+static int init_grey(struct pixels *pixels, const struct image *image, char error[IMAGE_ERROR_SIZE])
 {
 	int r = pixels_check_plane(image, 0, pixels->width, pixels->height, error);
 
@@ -340,16 +339,15 @@ int pixels_init_planar(
 	int r = init_common(&pixels, image, false, error);
 
 	if (r == 1)
-		r = format ? init_ycbcr(&pixels, image, format, error)
-			   : refuse(image, error);
+		r = format ? init_ycbcr(&pixels, image, format, error) : refuse(image, error);
 	if (r < 0)
 		return r;
 	*ret_pixels = pixels;
 	return 0;
 }
 
-/* Matrix and range, with the constants' roles of Cb and Cr exchanged: libyuv writes B, G, R, and with
- * exchanged planes and constants R, G, B. */
+/* Matrix and range, with the constants' roles of Cb and Cr exchanged: libyuv writes B, G, R, and
+ * with exchanged planes and constants R, G, B. */
 static const struct YuvConstants *find_matrix(const struct pixels *pixels)
 {
 	bool full = pixels->quantization == V4L2_QUANTIZATION_FULL_RANGE;
@@ -377,7 +375,8 @@ static int convert_ycbcr(
 	uint8_t *rgb = malloc((size_t)stride * planar->height);
 
 	if (!rgb)
-		return image_fail(error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
+		return image_fail(
+			error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
 	*ret_pixels = (struct pixels){
 		.layout = PIXELS_RGB,
 		.width = planar->width,
@@ -387,11 +386,11 @@ static int convert_ycbcr(
 		.memory = rgb,
 	};
 	if (planar->layout == PIXELS_420)
-		I420ToRGB24MatrixFilter(y->data, (int)y->stride, cr->data, (int)cr->stride, cb->data,
-			(int)cb->stride, rgb, stride, matrix, width, height, kFilterNone);
+		I420ToRGB24MatrixFilter(y->data, (int)y->stride, cr->data, (int)cr->stride,
+			cb->data, (int)cb->stride, rgb, stride, matrix, width, height, kFilterNone);
 	else if (planar->layout == PIXELS_422)
-		I422ToRGB24MatrixFilter(y->data, (int)y->stride, cr->data, (int)cr->stride, cb->data,
-			(int)cb->stride, rgb, stride, matrix, width, height, kFilterNone);
+		I422ToRGB24MatrixFilter(y->data, (int)y->stride, cr->data, (int)cr->stride,
+			cb->data, (int)cb->stride, rgb, stride, matrix, width, height, kFilterNone);
 	else
 		I444ToRGB24Matrix(y->data, (int)y->stride, cr->data, (int)cr->stride, cb->data,
 			(int)cb->stride, rgb, stride, matrix, width, height);

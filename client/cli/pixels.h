@@ -3,8 +3,8 @@
 #define CAMTAP_CLI_PIXELS_H
 
 /*
- * The pixels of an image in one of the few layouts that file formats want. Nothing is converted that the
- * format at hand does not ask for: planes that lie right are pointed at, not copied.
+ * The pixels of an image in one of the few layouts that file formats want. Nothing is converted
+ * that the format at hand does not ask for: planes that lie right are pointed at, not copied.
  */
 
 #include "image.h"
@@ -45,16 +45,16 @@ struct pixels_packed {
 
 /* All functions keep no state and may be called from any thread. */
 
-/* Gives the samples as they are, rearranged but not computed with: Y, Cb, Cr planes, or grey. MJPEG is
- * decoded to the samples that are coded in it. The image must outlive the result.
- * -ENOTSUP for RGB, Bayer and video codecs; -EBADMSG: shorter than its format says, or a damaged JPEG;
- * -ENOMEM. `error` then has a line for people. */
+/* Gives the samples as they are, rearranged but not computed with: Y, Cb, Cr planes, or grey. MJPEG
+ * is decoded to the samples that are coded in it. The image must outlive the result. -ENOTSUP for
+ * RGB, Bayer and video codecs; -EBADMSG: shorter than its format says, or a damaged JPEG; -ENOMEM.
+ * `error` then has a line for people. */
 int pixels_init_planar(
 	struct pixels *ret_pixels, const struct image *image, char error[IMAGE_ERROR_SIZE]);
 
-/* Gives R, G, B, or grey for grey images. Y, Cb, Cr are converted by libyuv as colorspace, ycbcr_enc and
- * quantization say (V4L2's defaults where they are 0); chroma samples are repeated, not interpolated.
- * Alpha is left out. Errors as above. */
+/* Gives R, G, B, or grey for grey images. Y, Cb, Cr are converted by libyuv as colorspace,
+ * ycbcr_enc and quantization say (V4L2's defaults where they are 0); chroma samples are repeated,
+ * not interpolated. Alpha is left out. Errors as above. */
 int pixels_init_rgb(
 	struct pixels *ret_pixels, const struct image *image, char error[IMAGE_ERROR_SIZE]);
 

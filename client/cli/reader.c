@@ -37,10 +37,9 @@ static void say(struct reader *reader, const char *text)
 	terminal_say(reader->terminal, "%s%s%s", name ? name : "", name ? ": " : "", text);
 }
 
-/* The library's text must outlive its next call. */
-static void say_error(struct reader *reader, int error_number)
+void reader_say_error(struct reader *reader, int error_number)
 {
-	const char *text = camtap_error_text(reader->camera);
+	const char *text = camtap_error_text(reader->camera); /* valid until the next call */
 	char copy[READER_REASON_SIZE];
 
 	snprintf(copy, sizeof(copy), "%s", text[0] ? text : strerror(-error_number));
@@ -86,13 +85,13 @@ int reader_init(struct reader *ret_reader, const struct options *options, const 
 	}
 	r = configure(&reader, options, program, mode);
 	if (r < 0) {
-		say_error(&reader, r);
+		reader_say_error(&reader, r);
 		*ret_status = COMMAND_USAGE;
 		goto close_camera;
 	}
 	r = camtap_connect(reader.camera);
 	if (r < 0) {
-		say_error(&reader, r);
+		reader_say_error(&reader, r);
 		*ret_status = COMMAND_FAILED;
 		goto close_camera;
 	}
@@ -114,11 +113,10 @@ static void copy_reason(const struct reader *reader, char reason[READER_REASON_S
 {
 	const char *text = camtap_event_text(reader->camera);
 
-	snprintf(reason, READER_REASON_SIZE, "%s", text[0] ? text : "no frame has come yet");
+	snprintf(reason, READER_REASON_SIZE, "%s", text[0] ? text : "nothing has come yet");
 }
 
-/* Says why there is no frame, once for each reason. */
-static void tell_reason(struct reader *reader)
+void reader_say_reason(struct reader *reader)
 {
 	char reason[READER_REASON_SIZE], line[READER_REASON_SIZE + 32];
 
@@ -130,19 +128,19 @@ static void tell_reason(struct reader *reader)
 	say(reader, line);
 }
 
-static void tell_timeout(struct reader *reader)
+void reader_say_timeout(struct reader *reader, const char *what)
 {
 	char reason[READER_REASON_SIZE], line[READER_REASON_SIZE + 64];
 	char span[TIMESPAN_TEXT_SIZE];
 
 	copy_reason(reader, reason);
-	snprintf(line, sizeof(line), "no frame for %s: %s",
+	snprintf(line, sizeof(line), "%s for %s: %s", what,
 		timespan_print(reader->timeout_ns, span), reason);
 	say(reader, line);
 }
 
-/* Sleeps until the camera has something, a signal comes, or the time is there. Signals are let through
- * only while sleeping, so that none slips in between the look at `stop` and the sleep. */
+/* Sleeps until the camera has something, a signal comes, or the time is there. Signals are let
+ * through only while sleeping, so that none slips in between the look at `stop` and the sleep. */
 static void wait_until(struct reader *reader, int64_t until_ns)
 {
 	struct pollfd pollfd = {.fd = camtap_fd(reader->camera), .events = POLLIN};
@@ -183,7 +181,7 @@ int reader_next(struct reader *reader, int64_t deadline_ns, struct camtap_frame 
 				   : camtap_next(reader->camera, ret_frame, 0);
 		now_ns = clock_now();
 		if (r < 0) {
-			say_error(reader, r);
+			reader_say_error(reader, r);
 			return r;
 		}
 		if (r == CAMTAP_FRAME) {
@@ -203,11 +201,11 @@ int reader_next(struct reader *reader, int64_t deadline_ns, struct camtap_frame 
 		if (now_ns >= deadline_ns)
 			return READER_DEADLINE;
 		if (now_ns >= timeout_ns) {
-			tell_timeout(reader);
+			reader_say_timeout(reader, "no frame");
 			return READER_NO_FRAME;
 		}
 		if (now_ns >= tell_ns) {
-			tell_reason(reader);
+			reader_say_reason(reader);
 			tell_ns = now_ns + second_ns;
 		}
 		wait_until(reader, earlier(earlier(deadline_ns, timeout_ns), tell_ns));

@@ -2,8 +2,8 @@
 #ifndef CAMTAP_CLI_TERMINAL_H
 #define CAMTAP_CLI_TERMINAL_H
 
-/* Standard error: one line per message, and a progress line that is rewritten in place if standard error
- * is a terminal. */
+/* Standard error: one line per message, and a progress line that is rewritten in place if standard
+ * error is a terminal. */
 
 #include <stdbool.h>
 
@@ -25,8 +25,8 @@ void terminal_clear(struct terminal *terminal);
 void terminal_say(struct terminal *terminal, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Replaces control characters (also the C1 ones of UTF-8) by '?', so that text that came from elsewhere
- * can go to a terminal. In place; returns `text`. */
+/* Replaces control characters (also the C1 ones of UTF-8) by '?', so that text that came from
+ * elsewhere can go to a terminal. In place; returns `text`. */
 char *terminal_printable(char *text);
 
 #endif

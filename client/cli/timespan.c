@@ -120,12 +120,14 @@ const char *timespan_print(int64_t ns, char text[TIMESPAN_TEXT_SIZE])
 	else if (minutes > 0 && ms == 0)
 		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 "min", minutes);
 	else if (minutes > 0)
-		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 "min %" PRId64 "s", minutes, ms / 1000);
+		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 "min %" PRId64 "s", minutes,
+			ms / 1000);
 	else if (ms % 1000 == 0)
 		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 "s", ms / 1000);
 	else if (ms < 1000)
 		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 "ms", ms);
 	else
-		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 ".%03" PRId64 "s", ms / 1000, ms % 1000);
+		snprintf(text, TIMESPAN_TEXT_SIZE, "%" PRId64 ".%03" PRId64 "s", ms / 1000,
+			ms % 1000);
 	return text;
 }

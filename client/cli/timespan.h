@@ -7,9 +7,9 @@
 /* As long as one can wait. */
 #define TIMESPAN_INFINITY INT64_MAX
 
-/* Reads a time span as systemd writes them (systemd.time(7), "PARSING TIME SPANS"): numbers with units,
- * added up, "500ms", "10s", "1min 30s", "1.5h"; a number alone is seconds; "infinity". Writes nanoseconds,
- * at least 0. -EINVAL, -ERANGE. */
+/* Reads a time span as systemd writes them (systemd.time(7), "PARSING TIME SPANS"): numbers with
+ * units, added up, "500ms", "10s", "1min 30s", "1.5h"; a number alone is seconds; "infinity".
+ * Writes nanoseconds, at least 0. -EINVAL, -ERANGE. */
 int timespan_parse(const char *text, int64_t *ret_ns);
 
 #define TIMESPAN_TEXT_SIZE 32

@@ -117,8 +117,7 @@
 #define NONE NS
 
 /* Readers start linked where none come or go. */
-#if defined(ATTACH) || defined(LOSSLESS)
-#define COME_AND_GO
+#ifdef ATTACH
 #define STARTS_LINKED false
 #else
 #define STARTS_LINKED true
@@ -161,7 +160,7 @@ byte lease_slot[NR * LEASES] = NONE, lease_age[NR * LEASES];
 #ifdef LOSSLESS
 byte behind[NR]; /* entries of recent[] that it has not looked at */
 bool bell[NR];	 /* announced and not drained: a byte in the doorbell, or a FRAME in the queue */
-bool awake[NR];
+bool awake[NR] = STARTS_LINKED;
 bool owes[NR]; /* has released a word with WAITED; RELEASED still to be sent */
 bool dead[NR]; /* killed; the hang-up not handled yet */
 #ifdef BROKEN_START_AFTER_LINK
@@ -261,7 +260,7 @@ inline take()
 	if
 	:: COUNTED(_pid, s, age) || IS_FREE(_pid, s, age) || IS_OFFERED(_pid, s, age) ->
 		if
-		:: COUNTED(_pid, s, age)
+		:: COUNTED(_pid, s, age) -> skip
 		:: else ->
 			GUARD(_pid, s) = WORD(READER + (STATE(GUARD(_pid, s)) & WAITED), AGE(GUARD(_pid, s)))
 		fi;
@@ -377,6 +376,19 @@ end_stopped:
 
 #else
 
+/* Entries that nobody will look at any more are alike. (Only to keep the number of states down.) */
+#if NR != 2
+#error "this is written for two lossless readers"
+#endif
+inline forget_recent()
+{
+	for (i : 0 .. NS - 1) {
+		recent_slot[i] = (behind[0] > i || behind[1] > i -> recent_slot[i] : NONE);
+		recent_age[i] = (behind[0] > i || behind[1] > i -> recent_age[i] : NEVER)
+	}
+	i = 0
+}
+
 #define ALIVE(r) (!dead[r] && !owes[r] && (linked[r] || ready[r]))
 
 #if defined(KEEP_LAST)
@@ -392,6 +404,7 @@ active [NR] proctype reader()
 	byte s, age, l;
 
 	do
+#ifdef ATTACH
 	:: d_step { /* maps a new guard, notes how far recent[] is, and only then sends READY */
 		!linked[_pid] && !ready[_pid] ->
 		for (i : 0 .. NS - 1) {
@@ -401,13 +414,14 @@ active [NR] proctype reader()
 		awake[_pid] = true;
 		ready[_pid] = true
 	   }
+#endif
 	:: atomic { /* the next frame in recent[] */
 		ALIVE(_pid) && awake[_pid] && behind[_pid] > 0 && lease_slot[LAST(_pid)] == NONE ->
 		behind[_pid]--;
 		s = recent_slot[behind[_pid]];
 		age = recent_age[behind[_pid]];
 		l = UNUSED(_pid);
-		d_step { take() }
+		d_step { take(); forget_recent() }
 		s = 0;
 		age = 0;
 		l = 0
@@ -440,6 +454,7 @@ active [NR] proctype reader()
 		messages++
 #endif
 	   }
+#ifdef ATTACH
 	   /* Killed. Not in its sleep: that would be a way out of every deadlock. Hang-ups come as
 	    * late as they like, so to the daemon this is the same. */
 	:: d_step {
@@ -447,6 +462,7 @@ active [NR] proctype reader()
 		dead[_pid] = true;
 		owes[_pid] = false
 	   }
+#endif
 #ifdef BROKEN_START_AFTER_LINK /* notes how far recent[] is when it hears that it is linked */
 	:: d_step { linked[_pid] && !placed[_pid] -> placed[_pid] = true; behind[_pid] = 0 }
 #endif
@@ -512,7 +528,7 @@ inline revoke_word()
 	}
 }
 
-#ifdef COME_AND_GO
+#ifdef ATTACH
 
 #ifdef LOSSLESS
 #define MAY_DROP(r) dead[r]
@@ -568,6 +584,7 @@ end:	do
 #ifdef BROKEN_START_AFTER_LINK
 		placed[r] = false;
 #endif
+		forget_recent();
 		wake = true /* a hang-up makes the capture thread look at all words again */
 #endif
 	   }
@@ -745,6 +762,9 @@ inline make_newest()
 		}
 		recent_slot[0] = s;
 		recent_age[0] = NOW;
+#endif
+#ifdef LOSSLESS
+		forget_recent();
 #endif
 		newest = s;
 		shown[s] = true

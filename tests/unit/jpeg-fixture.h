@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct bytes {
-	uint8_t data[256 * 1024];
+	uint8_t data[1024 * 1024];
 	size_t size;
 };
 

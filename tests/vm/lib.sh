@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Functions for scripts that run in the guest: `. /vm/lib.sh`.
 
 fail() {

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Shows that the guest has a camera, and that it tells success from failure. On the host it runs
 # itself in the guest: with `capture`, which does the work, and in three ways of not succeeding.
 

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "status-text.h"
+
+#include "terminal.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+enum {
+	TEXT_SIZE = 256,
+	CELL_SIZE = 64,
+};
+
+static const int64_t second_ns = 1000000000;
+
+/* The value of a key as text: strings, and numbers too. "" if there is none. */
+static const char *get_text(const json_t *object, const char *key, char *text, size_t size)
+{
+	const json_t *value = json_object_get(object, key);
+
+	text[0] = '\0';
+	if (json_is_string(value))
+		snprintf(text, size, "%s", json_string_value(value));
+	else if (json_is_integer(value))
+		snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_real(value))
+		snprintf(text, size, "%g", json_real_value(value));
+	return terminal_printable(text);
+}
+
+/* 64-bit values are strings. 0 if there is none. */
+static int64_t get_number(const json_t *object, const char *key)
+{
+	char text[CELL_SIZE];
+
+	return strtoll(get_text(object, key, text, sizeof(text)), NULL, 10);
+}
+
+/* A point of CLOCK_REALTIME in local time. */
+static const char *get_time(const json_t *object, const char *key, char *text, size_t size)
+{
+	time_t seconds = (time_t)(get_number(object, key) / second_ns);
+	struct tm local;
+
+	text[0] = '\0';
+	if (seconds > 0 && localtime_r(&seconds, &local))
+		strftime(text, size, "%Y-%m-%d %H:%M:%S", &local);
+	return text;
+}
+
+static void print_head(FILE *stream, const json_t *status)
+{
+	char camera[TEXT_SIZE], state[TEXT_SIZE], reason[TEXT_SIZE], since[CELL_SIZE];
+
+	get_text(status, "camera", camera, sizeof(camera));
+	get_text(status, "state", state, sizeof(state));
+	get_text(status, "reason", reason, sizeof(reason));
+	get_time(status, "since_realtime_ns", since, sizeof(since));
+	fprintf(stream, "%s: %s%s%s%s%s\n", camera, state, since[0] ? " since " : "", since,
+		reason[0] ? ": " : "", reason);
+}
+
+static void print_source(FILE *stream, const json_t *status)
+{
+	const json_t *source = json_object_get(status, "source");
+	char uri[TEXT_SIZE], kind[TEXT_SIZE], transfer[TEXT_SIZE];
+
+	if (json_is_string(source)) {
+		fprintf(stream, "  source    %s\n", get_text(status, "source", uri, sizeof(uri)));
+		return;
+	}
+	if (!json_is_object(source))
+		return;
+	get_text(source, "uri", uri, sizeof(uri));
+	get_text(source, "kind", kind, sizeof(kind));
+	get_text(source, "transfer", transfer, sizeof(transfer));
+	fprintf(stream, "  source    %s%s%s%s\n", uri, kind[0] ? " (" : "", kind,
+		kind[0] ? ")" : "");
+	if (transfer[0])
+		fprintf(stream, "  transfer  %s\n", transfer);
+}
+
+static void print_daemon(FILE *stream, const json_t *status)
+{
+	const json_t *daemon = json_object_get(status, "daemon");
+	char version[TEXT_SIZE], pid[CELL_SIZE];
+
+	if (!json_is_object(daemon))
+		return;
+	fprintf(stream, "  daemon    camtapd %s, pid %s\n",
+		get_text(daemon, "version", version, sizeof(version)),
+		get_text(daemon, "pid", pid, sizeof(pid)));
+}
+
+static void print_format(FILE *stream, const json_t *format)
+{
+	char fourcc[CELL_SIZE], width[CELL_SIZE], height[CELL_SIZE];
+	int64_t numerator = get_number(format, "rate_numerator");
+	int64_t denominator = get_number(format, "rate_denominator");
+
+	if (!json_is_object(format)) {
+		fputs("no format yet", stream);
+		return;
+	}
+	fprintf(stream, "%s %sx%s", get_text(format, "fourcc", fourcc, sizeof(fourcc)),
+		get_text(format, "width", width, sizeof(width)),
+		get_text(format, "height", height, sizeof(height)));
+	if (numerator > 0 && denominator > 0)
+		fprintf(stream, ", %.4g fps", (double)numerator / (double)denominator);
+}
+
+static void print_pool(FILE *stream, const json_t *stream_object)
+{
+	const json_t *pool = json_object_get(stream_object, "pool");
+	char epoch[CELL_SIZE], slots[CELL_SIZE];
+
+	if (!json_is_object(pool))
+		return;
+	fprintf(stream, "    pool    %s slots, %.1f MB, epoch %s\n",
+		get_text(pool, "slots", slots, sizeof(slots)),
+		(double)get_number(pool, "size_bytes") / 1e6,
+		get_text(stream_object, "epoch", epoch, sizeof(epoch)));
+}
+
+/* What was published, and all that went wrong. */
+static void print_counters(FILE *stream, const json_t *counters)
+{
+	static const char *const names[] = {
+		"dropped_driver", "corrupt", "pool_empty", "client_slow", "revoked"};
+
+	if (!json_is_object(counters))
+		return;
+	fprintf(stream, "    frames  published %" PRId64, get_number(counters, "published"));
+	for (size_t i = 0; i < ELEMENTS(names); i++) {
+		int64_t value = get_number(counters, names[i]);
+
+		if (value != 0)
+			fprintf(stream, ", %s %" PRId64, names[i], value);
+	}
+	fputc('\n', stream);
+}
+
+static const struct {
+	const char *title, *key;
+	bool right; /* numbers */
+	bool time;
+} columns[] = {
+	{"CLIENT", "name", false, false},
+	{"PID", "pid", true, false},
+	{"UID", "uid", true, false},
+	{"PROGRAM", "program", false, false},
+	{"MODE", "mode", false, false},
+	{"LEASES", "leases", true, false},
+	{"MISSED", "missed", true, false},
+	{"REVOKED", "revoked", true, false},
+	{"SINCE", "since_realtime_ns", false, true},
+};
+
+static const char *get_cell(const json_t *client, size_t column, char cell[CELL_SIZE])
+{
+	if (columns[column].time)
+		get_time(client, columns[column].key, cell, CELL_SIZE);
+	else
+		get_text(client, columns[column].key, cell, CELL_SIZE);
+	return cell[0] ? cell : "-";
+}
+
+static void print_clients(FILE *stream, const json_t *clients)
+{
+	int widths[ELEMENTS(columns)];
+	char cell[CELL_SIZE];
+	const json_t *client;
+	size_t index;
+
+	if (json_array_size(clients) == 0)
+		return;
+	for (size_t i = 0; i < ELEMENTS(columns); i++) {
+		widths[i] = (int)strlen(columns[i].title);
+		json_array_foreach(clients, index, client)
+		{
+			int width = (int)strlen(get_cell(client, i, cell));
+
+			widths[i] = width > widths[i] ? width : widths[i];
+		}
+	}
+	fputs("   ", stream);
+	for (size_t i = 0; i < ELEMENTS(columns); i++)
+		fprintf(stream, " %*s", columns[i].right ? widths[i] : -widths[i],
+			columns[i].title);
+	fputc('\n', stream);
+	json_array_foreach(clients, index, client)
+	{
+		fputs("   ", stream);
+		for (size_t i = 0; i < ELEMENTS(columns); i++)
+			fprintf(stream, " %*s", columns[i].right ? widths[i] : -widths[i],
+				get_cell(client, i, cell));
+		fputc('\n', stream);
+	}
+}
+
+void status_text_print(FILE *stream, const json_t *status)
+{
+	const json_t *streams = json_object_get(status, "streams");
+	const json_t *observers = json_object_get(status, "observers");
+	const json_t *object;
+	char name[TEXT_SIZE];
+	size_t index;
+
+	print_head(stream, status);
+	print_source(stream, status);
+	print_daemon(stream, status);
+	json_array_foreach(streams, index, object)
+	{
+		fprintf(stream, "  stream %s: ", get_text(object, "stream", name, sizeof(name)));
+		print_format(stream, json_object_get(object, "format"));
+		fputc('\n', stream);
+		print_pool(stream, object);
+		print_counters(stream, json_object_get(object, "counters"));
+		print_clients(stream, json_object_get(object, "clients"));
+	}
+	if (json_array_size(observers) > 0) {
+		fputs("  observers\n", stream);
+		print_clients(stream, observers);
+	}
+}

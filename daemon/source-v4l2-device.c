@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "source-v4l2-device.h"
+
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libv4l2.h>
+#include <linux/videodev2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define VIDEO_MAJOR 81 /* the kernel's Documentation/admin-guide/devices.txt */
+
+int v4l2_device_ioctl(const struct v4l2_device *device, unsigned long request, void *argument)
+{
+	int r;
+
+	do
+		r = v4l2_ioctl(device->fd, request, argument);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+int v4l2_device_fail(const struct v4l2_device *device, int error, const char *doing)
+{
+	const char *path = device->path;
+
+	switch (error) {
+	case -EBUSY:
+		return source_fail(device->source, error,
+			"%s is used by another program (fuser -v %s shows it)", path, path);
+	case -ENODEV:
+	case -ENXIO:
+		return source_fail(device->source, error, "%s has been unplugged", path);
+	default:
+		return source_fail(
+			device->source, error, "%s: %s: %s", path, doing, strerror(-error));
+	}
+}
+
+static int fail_open(const struct v4l2_device *device, int error)
+{
+	struct source *source = device->source;
+	const char *path = device->path;
+
+	switch (error) {
+	case -ENOENT:
+	case -ENODEV:
+	case -ENXIO:
+		return source_fail(source, error,
+			"no such device: %s; is the camera plugged in? (ls /dev/v4l/by-id "
+			"/dev/video* "
+			"shows those that are)",
+			path);
+	case -EACCES:
+		return source_fail(source, error,
+			"%s may not be opened by this user: add it to the group that owns the "
+			"device, usually video (sudo adduser USER video), and log in again",
+			path);
+	case -EPERM:
+		return source_fail(source, error,
+			"%s may not be opened here: allow it in the service (DeviceAllow=) or the "
+			"container (--device %s)",
+			path, path);
+	default:
+		return v4l2_device_fail(device, error, "cannot be opened");
+	}
+}
+
+/* Can frames be captured from it by what this source does? */
+static int check_capabilities(const struct v4l2_device *device)
+{
+	struct v4l2_capability capability = {0};
+	struct source *source = device->source;
+	const char *path = device->path;
+	uint32_t capabilities;
+	int r;
+
+	r = v4l2_device_ioctl(device, VIDIOC_QUERYCAP, &capability);
+	if (r == -ENOTTY || r == -EINVAL)
+		return source_fail(source, -ENOTTY, "%s is no V4L2 device", path);
+	if (r < 0)
+		return v4l2_device_fail(device, r, "asking what it can do");
+	capabilities = capability.capabilities & V4L2_CAP_DEVICE_CAPS ? capability.device_caps
+								      : capability.capabilities;
+
+	if (capabilities & V4L2_CAP_IO_MC)
+		return source_fail(source, -ENOTSUP,
+			"%s belongs to a media controller that somebody must set up for every "
+			"picture: use libcamera, with --source 'exec:rpicam-vid --codec mjpeg -t 0 "
+			"-n -o -'",
+			path);
+	if (capabilities & (V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE))
+		return source_fail(source, -ENOTSUP,
+			"%s is a codec or a scaler (memory to memory), no camera", path);
+	if (!(capabilities & V4L2_CAP_VIDEO_CAPTURE)) {
+		if (capabilities & V4L2_CAP_VIDEO_CAPTURE_MPLANE)
+			return source_fail(source, -ENOTSUP,
+				"%s captures by the multi-planar interface only, which camtapd "
+				"does "
+				"not know yet",
+				path);
+		if (capabilities & V4L2_CAP_META_CAPTURE)
+			return source_fail(source, -ENOTSUP,
+				"%s carries data about pictures, no pictures: use the camera's "
+				"other "
+				"node, mostly the one with the number before (v4l2-ctl "
+				"--list-devices shows both)",
+				path);
+		if (capabilities & (V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE |
+					   V4L2_CAP_META_OUTPUT))
+			return source_fail(source, -ENOTSUP,
+				"%s is an output: pictures go into it, none come out", path);
+		return source_fail(source, -ENOTSUP, "%s does not capture pictures", path);
+	}
+	if (!(capabilities & V4L2_CAP_STREAMING))
+		return source_fail(source, -ENOTSUP,
+			"%s has no streaming, only read(), which camtapd does not use", path);
+	return 0;
+}
+
+int v4l2_device_open(struct v4l2_device *device, bool conversion)
+{
+	struct stat status;
+	int r;
+
+	/* opening something else may do something */
+	if (stat(device->path, &status) < 0)
+		return fail_open(device, -errno);
+	if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != VIDEO_MAJOR)
+		return source_fail(device->source, -ENOTTY, "%s is no V4L2 device", device->path);
+	device->fd = open(device->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (device->fd < 0)
+		return fail_open(device, -errno);
+	/* Before libv4l2 knows the fd, which passes ioctls through until then: its multi-planar
+	 * plugin would hide what the device is. */
+	r = check_capabilities(device);
+	if (r < 0) {
+		close(device->fd);
+		device->fd = -1;
+		return r;
+	}
+	if (v4l2_fd_open(device->fd, conversion ? 0 : V4L2_DISABLE_CONVERSION) < 0) {
+		r = -errno;
+		close(device->fd);
+		device->fd = -1;
+		return v4l2_device_fail(device, r, "opening it by libv4l2");
+	}
+	device->conversion = conversion;
+	return 0;
+}
+
+void v4l2_device_close(struct v4l2_device *device)
+{
+	if (device->fd >= 0)
+		v4l2_close(device->fd);
+	device->fd = -1;
+}
