@@ -391,13 +391,16 @@ static int check_frame(struct recording *recording, const void *slot, struct rec
 	return recording_corrupt(recording, frame, RECORDING_DAMAGE_JPEG);
 }
 
-static int read_frame(
-	struct recording *recording, int fd, void *slot, struct recording_frame *frame)
+static int read_frame(struct recording *recording, int fd, void *slot, size_t slot_size,
+	struct recording_frame *frame)
 {
-	struct recording_input *input = &recording->input;
 	struct recording_avi *avi = &recording->progress.avi;
-	int r = recording_input_copy(input, fd, slot, avi->chunk_size, &recording->progress.done);
+	int r;
 
+	if (avi->chunk_size > slot_size) /* another slot than when it began */
+		return lose_track(recording, frame, RECORDING_DAMAGE_TOO_LARGE);
+	r = recording_input_copy(
+		&recording->input, fd, slot, avi->chunk_size, &recording->progress.done);
 	if (r == RECORDING_END)
 		return recording_truncated(recording, frame);
 	if (r != RECORDING_OK)
@@ -448,7 +451,7 @@ static int avi_read(struct recording *recording, int fd, void *slot, size_t slot
 				avi->step = STEP_CHUNK;
 			break;
 		case STEP_FRAME:
-			r = read_frame(recording, fd, slot, frame);
+			r = read_frame(recording, fd, slot, slot_size, frame);
 			break;
 		case STEP_LOST:
 			r = find_frame(recording, fd);

@@ -104,14 +104,6 @@ static void list_add_format(struct list *list, uint32_t fourcc)
 	list_add(list, "%s", name);
 }
 
-static void list_add_rate(struct list *list, const struct v4l2_fract *interval)
-{
-	struct offer offer;
-
-	set_rate(&offer, interval);
-	list_add(list, "%.6g", rate_of(&offer));
-}
-
 /* ---- enumeration ---- */
 
 /* The index-th format that can be used; false: there are no more. *ret_known: of our table. */
@@ -345,14 +337,16 @@ static void list_rates(
 	struct v4l2_frmivalenum interval;
 
 	for (uint32_t i = 0; enumerate_interval(device, offer, i, &interval); i++) {
+		struct offer least, most;
+
 		if (interval.type == V4L2_FRMIVAL_TYPE_DISCRETE) {
-			list_add_rate(list, &interval.discrete);
+			set_rate(&most, &interval.discrete);
+			list_add(list, "%.6g", rate_of(&most));
 			continue;
 		}
-		/* the longest interval is the lowest rate */
-		list_add_rate(list, &interval.stepwise.max);
-		list_add(list, "and more up to");
-		list_add_rate(list, &interval.stepwise.min);
+		set_rate(&least, &interval.stepwise.max); /* the longest interval */
+		set_rate(&most, &interval.stepwise.min);
+		list_add(list, "%.6g to %.6g", rate_of(&least), rate_of(&most));
 		break;
 	}
 }

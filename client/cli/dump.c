@@ -6,23 +6,17 @@
 #include "clock.h"
 #include "command.h"
 #include "options.h"
-#include "output.h"
 #include "reader.h"
+#include "sink.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const int64_t second_ns = 1000000000;
 static const int64_t progress_ns = 200000000;
-
-enum {
-	SIDECAR_FLAGS = JSON_INDENT(2),
-};
 
 static const char usage[] =
 	"usage: camtap dump [NAME] [OPTION...]\n\n"
@@ -46,18 +40,9 @@ struct dump {
 	const struct options *options;
 	struct reader reader;
 	struct terminal terminal;
-	bool to_stdout;
-	bool sidecar;
-	struct output_folder folder; /* unless to_stdout */
-
+	struct sink sink;
 	struct capture capture;
 	struct encoded encoded;
-	/* A stream, if the format is one: its header, file and name. */
-	struct buffer header;
-	struct output_file file;
-	char file_name[NAME_MAX];
-	uint64_t file_frames;
-
 	uint64_t written, missed, revoked, damaged; /* frames */
 	uint64_t bytes;
 	int64_t started_ns, progress_end_ns;
@@ -72,164 +57,12 @@ static void say(struct dump *dump, const char *text)
 	terminal_say(&dump->terminal, "%s: %s", reader_name(&dump->reader), text);
 }
 
-/* Says what could not be written, and what to do if that is known. */
-static int say_output_error(struct dump *dump, const char *name, int error_number)
+/* -EPIPE is silent, as SIGPIPE would be. */
+static void say_sink_error(struct dump *dump, int error_number)
 {
-	const char *folder = dump->to_stdout ? "standard output" : dump->options->output;
-	const char *advice = "";
-
-	if (error_number == -EPIPE && dump->to_stdout)
-		return error_number; /* silent, as SIGPIPE would be */
-	if (error_number == -ENOSPC || error_number == -EDQUOT)
-		advice = "; make room and start again";
-	else if (error_number == -EEXIST)
-		advice = " and is not overwritten; choose another --output";
-	terminal_say(&dump->terminal, "%s: %s%s%s: %s%s; %" PRIu64 " frames written",
-		reader_name(&dump->reader), folder, name ? "/" : "", name ? name : "",
-		strerror(-error_number), advice, dump->written);
-	return error_number;
-}
-
-/* NAME-20261121T101112.123456-ID: camera, local time of capture, frame id. */
-static void print_base_name(const struct dump *dump, char *text, size_t size)
-{
-	int64_t realtime_ns = dump->capture.realtime_ns;
-	time_t seconds = (time_t)(realtime_ns / second_ns);
-	char date[32] = "";
-	struct tm local;
-
-	if (localtime_r(&seconds, &local))
-		strftime(date, sizeof(date), "%Y%m%dT%H%M%S", &local);
-	snprintf(text, size, "%s-%s.%06d-%" PRIu64, reader_name(&dump->reader), date,
-		(int)(realtime_ns % second_ns / 1000), dump->capture.id);
-}
-
-/* Writes a file under its final name, whole or not at all. */
-static int write_file(struct dump *dump, const char *name, const void *data, size_t size)
-{
-	struct output_file file;
-	int r = output_file_open(&file, &dump->folder);
-
-	if (r < 0)
-		return say_output_error(dump, name, r);
-	r = output_file_write(&file, data, size);
-	if (r == 0)
-		r = output_file_publish(&file, name);
-	else
-		output_file_discard(&file);
-	return r < 0 ? say_output_error(dump, name, r) : 0;
-}
-
-static int write_sidecar(struct dump *dump, const char *name)
-{
-	json_t *object = capture_describe(&dump->capture, reader_name(&dump->reader));
-	char *text = json_dumps(object, SIDECAR_FLAGS);
-	int r = -ENOMEM;
-
-	if (text)
-		r = write_file(dump, name, text, strlen(text));
-	else
-		say(dump, "no memory for a description");
-	free(text);
-	json_decref(object);
-	return r;
-}
-
-/* A file of its own for each picture. The description comes first: no picture is ever without it.
- */
-static int write_picture(struct dump *dump)
-{
-	const struct buffer *body = &dump->encoded.body;
-	char base[NAME_MAX - 8], name[NAME_MAX], description[NAME_MAX];
-	int r;
-
-	print_base_name(dump, base, sizeof(base));
-	snprintf(name, sizeof(name), "%s.%s", base, dump->encoded.extension);
-	snprintf(description, sizeof(description), "%s.json", base);
-	if (dump->sidecar) {
-		r = write_sidecar(dump, description);
-		if (r < 0)
-			return r;
-	}
-	r = write_file(dump, name, body->data, body->size);
-	if (r < 0 && dump->sidecar)
-		output_folder_remove(&dump->folder, description);
-	return r;
-}
-
-/* Gives the stream's file its name; it holds whole frames only. */
-static int publish_stream(struct dump *dump)
-{
-	int r;
-
-	if (dump->file.fd < 0)
-		return 0;
-	if (dump->file_frames == 0) {
-		output_file_discard(&dump->file);
-		return 0;
-	}
-	r = output_file_publish(&dump->file, dump->file_name);
-	return r < 0 ? say_output_error(dump, dump->file_name, r) : 0;
-}
-
-/* The stream's header: of a new file when the format is not that of the file at hand. */
-static int begin_stream(struct dump *dump)
-{
-	const struct buffer *header = &dump->encoded.header;
-	char base[NAME_MAX - 8];
-	int r;
-
-	if (dump->header.size == header->size &&
-		memcmp(dump->header.data, header->data, header->size) == 0)
-		return 0;
-	if (dump->to_stdout && dump->header.size > 0) {
-		say(dump, "the camera's format changed, and a stream cannot; start again for more");
-		return -EPROTO;
-	}
-	r = publish_stream(dump);
-	if (r < 0)
-		return r;
-	buffer_clear(&dump->header);
-	r = buffer_append(&dump->header, header->data, header->size);
-	if (r < 0) {
-		say(dump, "no memory for a picture");
-		return r;
-	}
-	if (dump->to_stdout) {
-		r = output_write(STDOUT_FILENO, header->data, header->size);
-		return r < 0 ? say_output_error(dump, NULL, r) : 0;
-	}
-	print_base_name(dump, base, sizeof(base));
-	snprintf(dump->file_name, sizeof(dump->file_name), "%s.%s", base, dump->encoded.extension);
-	dump->file_frames = 0;
-	r = output_file_open(&dump->file, &dump->folder);
-	if (r == 0)
-		r = output_file_write(&dump->file, header->data, header->size);
-	return r < 0 ? say_output_error(dump, dump->file_name, r) : 0;
-}
-
-static int write_encoded(struct dump *dump)
-{
-	const struct buffer *body = &dump->encoded.body;
-	bool stream = dump->options->format->stream;
-	int r;
-
-	if (stream) {
-		r = begin_stream(dump);
-		if (r < 0)
-			return r;
-	}
-	if (dump->to_stdout) {
-		r = output_write(STDOUT_FILENO, body->data, body->size);
-		return r < 0 ? say_output_error(dump, NULL, r) : 0;
-	}
-	if (!stream)
-		return write_picture(dump);
-	r = output_file_write(&dump->file, body->data, body->size);
-	if (r < 0)
-		return say_output_error(dump, dump->file_name, r);
-	dump->file_frames++;
-	return 0;
+	if (error_number != -EPIPE)
+		terminal_say(&dump->terminal, "%s: %s (%" PRIu64 " frames written)",
+			reader_name(&dump->reader), dump->sink.error, dump->written);
 }
 
 /* --interval: true for the first frame of each period. A recording's periods are those of its own
@@ -285,9 +118,11 @@ static int handle_frame(struct dump *dump, struct camtap_frame *frame)
 		say(dump, error);
 		return r;
 	}
-	r = write_encoded(dump);
-	if (r < 0)
+	r = sink_write(&dump->sink, &dump->capture, &dump->encoded, reader_name(&dump->reader));
+	if (r < 0) {
+		say_sink_error(dump, r);
 		return r;
+	}
 	dump->written++;
 	dump->bytes += dump->encoded.body.size;
 	return 0;
@@ -366,9 +201,8 @@ static void print_summary(const struct dump *dump)
 		return;
 	}
 	print_losses(dump, losses, sizeof(losses));
-	fprintf(dump->to_stdout ? stderr : stdout, "%s: %" PRIu64 " frames written to %s%s\n",
-		reader_name(&dump->reader), dump->written,
-		dump->to_stdout ? "standard output" : dump->options->output, losses);
+	fprintf(dump->sink.to_stdout ? stderr : stdout, "%s: %" PRIu64 " frames written to %s%s\n",
+		reader_name(&dump->reader), dump->written, dump->sink.path, losses);
 }
 
 static int finish(struct dump *dump, int ended_by)
@@ -378,8 +212,10 @@ static int finish(struct dump *dump, int ended_by)
 
 	terminal_clear(&dump->terminal);
 	/* A full disk has cut the stream's file back to whole frames. */
-	r = publish_stream(dump);
-	if (ended_by == -EPIPE && dump->to_stdout)
+	r = sink_publish(&dump->sink);
+	if (r < 0)
+		say_sink_error(dump, r);
+	if (ended_by == -EPIPE && dump->sink.to_stdout)
 		return COMMAND_PIPE;
 	if (ended_by < 0 || r < 0)
 		return COMMAND_FAILED;
@@ -429,19 +265,10 @@ static int check_options(const struct options *options)
 	return 0;
 }
 
-static int open_folder(struct dump *dump)
-{
-	int r = output_folder_init(&dump->folder, dump->options->output, dump->options->sync);
-
-	if (r < 0)
-		terminal_say(NULL, "dump: %s: %s", dump->options->output, strerror(-r));
-	return r;
-}
-
 int dump_run(const struct invocation *invocation)
 {
 	struct options options;
-	struct dump dump = {.options = &options, .file = {.fd = -1}};
+	struct dump dump = {.options = &options};
 	int r, status = COMMAND_FAILED;
 
 	r = options_parse(invocation,
@@ -456,10 +283,11 @@ int dump_run(const struct invocation *invocation)
 		return COMMAND_USAGE;
 
 	terminal_init(&dump.terminal);
-	dump.to_stdout = strcmp(options.output, "-") == 0;
-	dump.sidecar = !dump.to_stdout && (options.sidecar || options.format->sidecar);
-	if (!dump.to_stdout && open_folder(&dump) < 0)
+	r = sink_init(&dump.sink, &options);
+	if (r < 0) {
+		terminal_say(NULL, "dump: %s", dump.sink.error);
 		return COMMAND_FAILED;
+	}
 	r = reader_init(&dump.reader, &options, "camtap dump",
 		options.lossless ? CAMTAP_MODE_LOSSLESS : CAMTAP_MODE_READ, &dump.terminal,
 		invocation->stop, &status);
@@ -467,10 +295,8 @@ int dump_run(const struct invocation *invocation)
 		status = finish(&dump, run(&dump));
 		reader_finish(&dump.reader);
 	}
-	buffer_finish(&dump.header);
 	encoded_finish(&dump.encoded);
 	capture_finish(&dump.capture);
-	if (!dump.to_stdout)
-		output_folder_finish(&dump.folder);
+	sink_finish(&dump.sink);
 	return status;
 }

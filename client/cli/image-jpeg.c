@@ -20,8 +20,7 @@
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	VALUES = 256, /* of a sample */
-	MARKER_SIZE = 2,
+	MARKER_SIZE = 2, /* bytes */
 };
 
 /* What the encoder is given. */
@@ -115,66 +114,6 @@ static int encode_through_rgb(
 	return r;
 }
 
-/* Full range from limited range: Y 16..235 becomes 0..255, Cb and Cr 128 +- 112 become 128 +- 127.5
- * (Rec. ITU-R BT.601, JFIF). */
-static void fill_tables(bool limited, uint8_t tables[2][VALUES])
-{
-	static const double offset[2] = {16, 128}, scale[2] = {255.0 / 219, 255.0 / 224},
-			    origin[2] = {0, 128};
-
-	for (unsigned i = 0; i < 2; i++) {
-		for (int value = 0; value < VALUES; value++) {
-			double full = (value - offset[i]) * scale[i] + origin[i];
-
-			full = full < 0 ? 0 : full > 255 ? 255 : full;
-			tables[i][value] = limited ? (uint8_t)(full + 0.5) : (uint8_t)value;
-		}
-	}
-}
-
-/*
- * Copies the planes through the tables. libjpeg-turbo reads planes whose sizes are multiples of the
- * chroma subsampling, so at odd sizes the last column and line are repeated.
- */
-static int copy_planes(struct pixels *ret_pixels, const struct pixels *from, bool limited,
-	char error[IMAGE_ERROR_SIZE])
-{
-	int subsampling = find_subsampling(from->layout);
-	int width = (int)from->width, height = (int)from->height;
-	uint8_t tables[2][VALUES], *to;
-	struct pixels pixels = *from;
-	size_t size = 0;
-
-	fill_tables(limited, tables);
-	for (unsigned i = 0; i < pixels_plane_count(from); i++)
-		size += (size_t)tjPlaneWidth((int)i, width, subsampling) *
-			(size_t)tjPlaneHeight((int)i, height, subsampling);
-	pixels.memory = to = malloc(size);
-	if (!to)
-		return image_fail(
-			error, -ENOMEM, "no memory for a picture of %dx%d", width, height);
-
-	for (unsigned i = 0; i < pixels_plane_count(from); i++) {
-		const uint8_t *table = tables[i > 0];
-		size_t there = pixels_plane_width(from, i), rows = pixels_plane_height(from, i);
-		size_t wanted = (size_t)tjPlaneWidth((int)i, width, subsampling);
-		size_t rows_wanted = (size_t)tjPlaneHeight((int)i, height, subsampling);
-
-		pixels.planes[i] = (struct pixels_plane){to, wanted};
-		for (size_t y = 0; y < rows_wanted; y++, to += wanted) {
-			const uint8_t *line = from->planes[i].data +
-					      (y < rows ? y : rows - 1) * from->planes[i].stride;
-
-			for (size_t x = 0; x < there; x++)
-				to[x] = table[line[x]];
-			if (wanted > there)
-				memset(to + there, to[there - 1], wanted - there);
-		}
-	}
-	*ret_pixels = pixels;
-	return 0;
-}
-
 static int compress_planes(
 	struct job *job, const struct pixels *pixels, char error[IMAGE_ERROR_SIZE])
 {
@@ -194,23 +133,18 @@ static int compress_planes(
 
 static int encode_planes(struct job *job, const struct pixels *pixels, char error[IMAGE_ERROR_SIZE])
 {
-	bool limited = pixels->layout != PIXELS_GREY &&
-		       pixels->quantization == V4L2_QUANTIZATION_LIM_RANGE;
-	bool horizontal = pixels_plane_width(pixels, 1) < pixels->width;
-	bool vertical = pixels_plane_height(pixels, 1) < pixels->height;
 	struct pixels copy;
 	int r;
 
-	if (pixels->layout != PIXELS_GREY && (limited || (horizontal && pixels->width % 2) ||
-						     (vertical && pixels->height % 2))) {
-		r = copy_planes(&copy, pixels, limited, error);
-		if (r < 0)
-			return r;
-		r = compress_planes(job, &copy, error);
-		pixels_finish(&copy);
+	if (pixels_is_full_range(pixels) && pixels_has_whole_groups(pixels))
+		return compress_planes(job, pixels, error);
+	/* libjpeg-turbo reads planes of whole groups, beyond the end of ours otherwise. */
+	r = pixels_init_full_range(&copy, pixels, error);
+	if (r < 0)
 		return r;
-	}
-	return compress_planes(job, pixels, error);
+	r = compress_planes(job, &copy, error);
+	pixels_finish(&copy);
+	return r;
 }
 
 /* JPEG has 8 bits: the upper ones. */
@@ -254,7 +188,9 @@ static int encode_image(struct job *job, const struct image *image, char error[I
 		return r;
 	if (pixels.layout == PIXELS_GREY16)
 		r = encode_grey16(job, &pixels, error);
-	else if (pixels.layout == PIXELS_GREY || has_jpeg_matrix(&pixels))
+	else if (pixels.layout == PIXELS_GREY)
+		r = compress_planes(job, &pixels, error);
+	else if (has_jpeg_matrix(&pixels))
 		r = encode_planes(job, &pixels, error);
 	else
 		r = encode_through_rgb(job, image, find_subsampling(pixels.layout), error);

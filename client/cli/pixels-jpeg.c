@@ -108,7 +108,7 @@ int pixels_init_jpeg(struct pixels *ret_pixels, const struct image *image, bool 
 		.ycbcr_enc = V4L2_YCBCR_ENC_601,
 		.quantization = V4L2_QUANTIZATION_FULL_RANGE,
 	};
-	int width, height, subsampling, colorspace, r;
+	int width = 0, height = 0, subsampling = -1, colorspace = -1, r;
 	tjhandle decoder = tjInitDecompress();
 
 	if (!decoder)
@@ -118,14 +118,14 @@ int pixels_init_jpeg(struct pixels *ret_pixels, const struct image *image, bool 
 		goto finish;
 	}
 	if (decoder_failed(decoder, tjDecompressHeader3(decoder, jpeg->data, jpeg->bytesused,
-					    &width, &height, &subsampling, &colorspace))) {
-		r = damaged(decoder, error);
+					    &width, &height, &subsampling, &colorspace)) ||
+		width <= 0 || height <= 0) {
+		r = damaged(decoder, error); /* cut short before its size, it is but a warning */
 		goto finish;
 	}
 	/* Some cameras code whole blocks of 16 and say the size that they mean elsewhere; more is
 	 * wrong, and must not make us allocate what a hostile header asks for. */
-	if (width <= 0 || height <= 0 || (uint32_t)width > image->width + 16 ||
-		(uint32_t)height > image->height + 16) {
+	if ((uint32_t)width > image->width + 16 || (uint32_t)height > image->height + 16) {
 		r = image_fail(error, -EBADMSG, "damaged JPEG: it says %dx%d, the camera %ux%u",
 			width, height, image->width, image->height);
 		goto finish;

@@ -60,6 +60,16 @@ int pixels_init_rgb(
 
 void pixels_finish(struct pixels *pixels);
 
+/* Copies Y, Cb, Cr, stretched to full range if they are limited: Y 16..235 becomes 0..255, Cb and
+ * Cr 128 +- 112 become 128 +- 127.5 (Rec. ITU-R BT.601 and BT.709), what lies beyond is cut. At odd
+ * sizes the last column and line are repeated, so that the planes have whole groups. -ENOMEM
+ * (pixels-range.c). */
+int pixels_init_full_range(
+	struct pixels *ret_pixels, const struct pixels *from, char error[IMAGE_ERROR_SIZE]);
+bool pixels_is_full_range(const struct pixels *pixels);
+/* Width and height are multiples of the chroma subsampling. */
+bool pixels_has_whole_groups(const struct pixels *pixels);
+
 /* Size of a plane's samples in pixels of the plane. */
 uint32_t pixels_plane_width(const struct pixels *pixels, unsigned plane);
 uint32_t pixels_plane_height(const struct pixels *pixels, unsigned plane);

@@ -252,17 +252,22 @@ inline choose(variable, from, to)
 #define HELD(l, s, age) (lease_slot[l] == (s) && lease_age[l] == (age))
 #define HAS_ALREADY(r, s, age) (HELD(FIRST(r), s, age) || HELD(LAST(r), s, age))
 
+#define TAKEABLE(r, s, age) (COUNTED(r, s, age) || IS_FREE(r, s, age) || IS_OFFERED(r, s, age))
+#define MUST_BE_THERE(r, s, age)                                                                   \
+	(linked[r] && !leaving[r] && (s) == newest && (age) == NOW && shown[s])
+#define NOT_EXACT(r, s, age)                                                                       \
+	((age) == OLD && AGE(GUARD(r, s)) == OLD && STATE(GUARD(r, s)) != WRITER)
+
 /* guard_take() of this generation of slot s; its free lease l. */
 inline take()
 {
-	PROPERTY(P8_ages_are_exact,
-		 age != OLD || AGE(GUARD(_pid, s)) != OLD || STATE(GUARD(_pid, s)) == WRITER);
+	PROPERTY(P8_ages_are_exact, !NOT_EXACT(_pid, s, age));
 	if
-	:: COUNTED(_pid, s, age) || IS_FREE(_pid, s, age) || IS_OFFERED(_pid, s, age) ->
+	:: TAKEABLE(_pid, s, age) ->
 		if
-		:: COUNTED(_pid, s, age) -> skip
-		:: else ->
-			GUARD(_pid, s) = WORD(READER + (STATE(GUARD(_pid, s)) & WAITED), AGE(GUARD(_pid, s)))
+		:: COUNTED(_pid, s, age)
+		:: else -> GUARD(_pid, s) = GUARD(_pid, s) - STATE(GUARD(_pid, s)) + READER +
+					    (STATE(GUARD(_pid, s)) & WAITED)
 		fi;
 		lease_slot[l] = s;
 		lease_age[l] = age;
@@ -271,8 +276,7 @@ inline take()
 		OWED(_pid, s) = false
 #endif
 	:: else -> /* overrun */
-		PROPERTY(P6_the_newest_can_be_taken,
-			 !(linked[_pid] && !leaving[_pid] && s == newest && age == NOW && shown[s]));
+		PROPERTY(P6_the_newest_can_be_taken, !MUST_BE_THERE(_pid, s, age));
 #ifdef LOSSLESS
 		PROPERTY(P5_no_frame_is_lost, !(linked[_pid] && !leaving[_pid] && age == NOW && OWED(_pid, s)))
 #endif
@@ -293,14 +297,13 @@ inline forget()
 /* guard_release() of lease l, from slot s. */
 inline give_back()
 {
-	PROPERTY(P8_ages_are_exact, lease_age[l] != OLD || AGE(GUARD(_pid, s)) != OLD ||
-					    STATE(GUARD(_pid, s)) == WRITER);
+	PROPERTY(P8_ages_are_exact, !NOT_EXACT(_pid, s, lease_age[l]));
 	if
 	:: COUNTED_TWICE(_pid) -> /* not the last one: nothing to swap */
 		PROPERTY(P1_no_reader_is_fooled, !fooled[l])
 	:: !COUNTED_TWICE(_pid) && IS_MINE(_pid, s, lease_age[l]) ->
 #ifdef LOSSLESS
-		owes[_pid] = STATE(GUARD(_pid, s)) & WAITED;
+		owes[_pid] = (STATE(GUARD(_pid, s)) & WAITED) != 0;
 #endif
 		GUARD(_pid, s) = WORD(FREE, lease_age[l]);
 		PROPERTY(P1_no_reader_is_fooled, !fooled[l]);
@@ -328,25 +331,40 @@ inline give_back()
 
 #ifndef LOSSLESS
 
+/* A take that fails, as it may, changes nothing: it is no step. */
+#define TAKE_MATTERS(r, s, age)                                                                    \
+	(lease_slot[LAST(r)] == NONE && !HAS_ALREADY(r, s, age) && ((age) != NOW || shown[s]) &&   \
+	 (TAKEABLE(r, s, age) || NOT_EXACT(r, s, age) || MUST_BE_THERE(r, s, age)))
+#define TRY(slot, generation)                                                                      \
+	atomic {                                                                                   \
+		TAKE_MATTERS(_pid, slot, generation) ->                                            \
+		s = slot;                                                                          \
+		age = generation;                                                                  \
+		l = UNUSED(_pid);                                                                  \
+		d_step { take() }                                                                  \
+		s = 0;                                                                             \
+		age = 0;                                                                           \
+		l = 0                                                                              \
+	}
+
 active [NR] proctype reader()
 {
 	byte s, age, l;
 
 	do
-	:: atomic { /* a frame from recent[], or from a FRAME that it read long ago */
-		choose(s, 0, NS - 1);
-		choose(age, NOW, OLD);
-		if
-		:: (age != NOW || shown[s]) && lease_slot[LAST(_pid)] == NONE &&
-		   !HAS_ALREADY(_pid, s, age) ->
-			l = UNUSED(_pid);
-			d_step { take() }
-		:: else
-		fi;
-		s = 0;
-		age = 0;
-		l = 0
-	   }
+	/* a frame from recent[], or from a FRAME that it read long ago */
+	:: TRY(0, NOW)
+	:: TRY(0, NOW + 1)
+	:: TRY(1, NOW)
+	:: TRY(1, NOW + 1)
+#if NS > 2
+	:: TRY(2, NOW)
+	:: TRY(2, NOW + 1)
+#endif
+#if NS > 3
+	:: TRY(3, NOW)
+	:: TRY(3, NOW + 1)
+#endif
 	:: SEES_SOMETHING_ELSE(FIRST(_pid)) -> fooled[FIRST(_pid)] = true
 	:: SEES_SOMETHING_ELSE(LAST(_pid)) -> fooled[LAST(_pid)] = true
 	:: atomic {
@@ -517,9 +535,9 @@ end_stopped:
 #endif
 
 /* guard_revoke() in one guard: the exchange. */
-inline revoke_word()
+inline revoke_word(generation)
 {
-	GUARD(r, s) = WORD(WRITER, NOW);
+	GUARD(r, s) = WORD(WRITER, generation);
 	for (i : FIRST(r) .. LAST(r)) {
 		if
 		:: lease_slot[i] == s -> valid[i] = false; fooled[i] = false
@@ -559,7 +577,7 @@ end:	do
 	:: d_step { linked[r] && MAY_DROP(r) && !busy -> busy = true; leaving[r] = true }
 #ifndef BROKEN_DROP_WITHOUT_REVOKE
 	   do
-	   :: atomic { s < NS -> revoke_word(); s++ }
+	   :: atomic { s < NS -> revoke_word(OLD); s++ }
 	   :: s == NS -> break
 	   od;
 	   s = 0;
@@ -731,7 +749,7 @@ inline revoke()
 		(!linked[r] || IS_LOCKABLE(r, s)) ->
 #endif
 		if
-		:: linked[r] -> revoke_word()
+		:: linked[r] -> revoke_word(NOW)
 		:: else
 		fi;
 		r++
@@ -923,7 +941,8 @@ next:	do
 		fi;
 		if
 		:: how == UNDO
-		:: how != UNDO -> d_step { next_generation() }
+		:: how == PUBLISH -> d_step { next_generation() }
+		:: how == DISCARD -> d_step { next_generation(); upper[s] = OLD; lower[s] = OLD }
 		fi
 	   };
 #ifdef BROKEN_NEWEST_BEFORE_GUARDS

@@ -1399,6 +1399,51 @@ static void rewinding_gives_the_same_again(void **state)
 	}
 }
 
+/* A frame whose halves went into different slots must not come out as one. */
+static void a_frame_in_two_slots_is_corrupt(void **state)
+{
+	(void)state;
+	for (unsigned int container = 0; container < 3; container++) {
+		static const size_t sizes[] = {65536, 65536, 100};
+
+		for (size_t i = 1; i < ELEMENTS(sizes); i++) {
+			uint8_t *slots[] = {malloc(sizes[0]), malloc(sizes[i])};
+			struct recording *recording;
+			struct recording_format format;
+			struct recording_frame frame;
+			int fds[2], r;
+			size_t half;
+
+			put_any(container);
+			half = (frames[0].start + frames[0].end) / 2;
+			assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+			assert_int_equal(write(fds[1], file.data, half), half);
+			assert_int_equal(recording_create(NULL, &recording), 0);
+			do
+				r = recording_probe(recording, fds[0], &format);
+			while (r == RECORDING_TRY_AGAIN);
+			assert_int_equal(r, RECORDING_OK);
+			assert_int_equal(
+				recording_read(recording, fds[0], slots[0], sizes[0], &frame),
+				RECORDING_TRY_AGAIN);
+			assert_int_equal(write(fds[1], file.data + half, 4000), 4000);
+			assert_int_equal(
+				recording_read(recording, fds[0], slots[1], sizes[i], &frame),
+				RECORDING_CORRUPT);
+
+			/* and the frame after it is none the worse */
+			assert_int_equal(
+				recording_read(recording, fds[0], slots[0], sizes[0], &frame),
+				container == 1 ? RECORDING_CORRUPT : RECORDING_FRAME);
+			recording_destroy(recording);
+			close(fds[0]);
+			close(fds[1]);
+			free(slots[0]);
+			free(slots[1]);
+		}
+	}
+}
+
 /* A file that does not start at the fd's offset 0, as a shell may hand it over. */
 static void rewinding_knows_where_the_fd_was(void **state)
 {
@@ -1562,6 +1607,7 @@ int main(void)
 		cmocka_unit_test(raw_frames_come_bit_for_bit),
 		cmocka_unit_test(time_does_not_drift),
 		cmocka_unit_test(small_slots_are_never_overrun),
+		cmocka_unit_test(a_frame_in_two_slots_is_corrupt),
 		cmocka_unit_test(rewinding_gives_the_same_again),
 		cmocka_unit_test(rewinding_knows_where_the_fd_was),
 		cmocka_unit_test(rewinding_is_refused_where_it_is_of_no_use),

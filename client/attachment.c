@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "guard.h"
+#include "message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Older positions than this are not looked for, however long the pool's recent[] claims to be. */
+#define LOOK_BACK_MAX 1024
+
+/* Tries to catch the newest frame before it is overwritten again: one is enough with a daemon that means
+ * well, which never overwrites its newest. */
+#define LATEST_TRIES 64
+
+int connection_create(int socket, struct connection **ret_connection)
+{
+	struct connection *connection = malloc(sizeof(*connection));
+
+	if (!connection)
+		return -ENOMEM;
+	*connection = (struct connection){.references = 1, .socket = socket};
+	*ret_connection = connection;
+	return 0;
+}
+
+struct connection *connection_ref(struct connection *connection)
+{
+	atomic_fetch_add_explicit(&connection->references, 1, memory_order_relaxed);
+	return connection;
+}
+
+void connection_unref(struct connection *connection)
+{
+	if (!connection)
+		return;
+	if (atomic_fetch_sub_explicit(&connection->references, 1, memory_order_acq_rel) > 1)
+		return;
+	close(connection->socket);
+	free(connection);
+}
+
+/* Has the memfd these seals and this size, or a larger one? The daemon may be less privileged than this
+ * process: what is not sealed could be cut off under our feet (SIGBUS), or changed by others. */
+static bool sealed(int fd, int seals, uint64_t size, bool exactly)
+{
+	struct stat stat;
+	int present = fcntl(fd, F_GET_SEALS);
+
+	if (present < 0 || (present & seals) != seals || fstat(fd, &stat) < 0 || stat.st_size < 0)
+		return false;
+	return exactly ? (uint64_t)stat.st_size == size : (uint64_t)stat.st_size >= size;
+}
+
+static int map_pool(struct attachment *attachment, const struct wire_format *format, int fd,
+	const char **ret_why)
+{
+	void *base;
+	int error;
+
+	if (format->pool_size > SIZE_MAX ||
+		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL,
+			format->pool_size, true)) {
+		*ret_why = "its pool is not sealed, or not of the size it says";
+		return -EBADMSG;
+	}
+	base = mmap(NULL, format->pool_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED) {
+		error = -errno;
+		*ret_why = "its pool cannot be mapped";
+		return error;
+	}
+	error = pool_view_init(&attachment->view, base, format->pool_size);
+	if (error == 0 &&
+		(attachment->view.epoch != format->epoch ||
+			attachment->view.slot_count != format->slot_count))
+		error = -EBADMSG;
+	if (error < 0) {
+		*ret_why = error == -EPROTONOSUPPORT
+			? "its pool has another layout: update the older of the two"
+			: "its pool's header cannot be right";
+		munmap(base, format->pool_size);
+		return error;
+	}
+	return 0;
+}
+
+static int map_guard(struct attachment *attachment, const struct wire_format *format, int fd,
+	const char **ret_why)
+{
+	uint64_t needed = (uint64_t)format->slot_count * format->guard_stride;
+	void *base;
+	int error;
+
+	/* The daemon seals it further once it is mapped here. */
+	if (format->guard_stride < sizeof(guard_word) ||
+		format->guard_stride % sizeof(guard_word) != 0 || needed > format->guard_size ||
+		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW, format->guard_size, false)) {
+		*ret_why = "its guard is not sealed, or too small";
+		return -EBADMSG;
+	}
+	base = mmap(NULL, format->guard_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED) {
+		error = -errno;
+		*ret_why = "its guard cannot be mapped";
+		return error;
+	}
+	/* A child that released a frame would release it for us. */
+	if (madvise(base, format->guard_size, MADV_DONTFORK) < 0) {
+		error = -errno;
+		*ret_why = "its guard cannot be kept from children";
+		munmap(base, format->guard_size);
+		return error;
+	}
+	attachment->guard = base;
+	attachment->guard_size = format->guard_size;
+	attachment->guard_stride = format->guard_stride;
+	return 0;
+}
+
+int attachment_create(struct connection *connection, const struct wire_format *format, int pool_fd,
+	int guard_fd, struct attachment **ret_attachment, const char **ret_why)
+{
+	struct attachment *attachment = calloc(1, sizeof(*attachment));
+	int error;
+
+	if (!attachment) {
+		*ret_why = "no memory";
+		return -ENOMEM;
+	}
+	error = map_pool(attachment, format, pool_fd, ret_why);
+	if (error < 0)
+		goto free_attachment;
+	error = map_guard(attachment, format, guard_fd, ret_why);
+	if (error < 0)
+		goto unmap_pool;
+
+	attachment->references = 1;
+	attachment->connection = connection_ref(connection);
+	/* The newest frame that is there already comes first, so that a slow camera shows something; it is
+	 * nobody's fault if it is overwritten before the daemon has linked the guard. */
+	attachment->counted = attachment_newest(attachment);
+	attachment->cursor = attachment->counted > 0 ? attachment->counted : 1;
+	*ret_attachment = attachment;
+	return 0;
+
+unmap_pool:
+	munmap((void *)attachment->view.base, attachment->view.size);
+free_attachment:
+	free(attachment);
+	return error;
+}
+
+struct attachment *attachment_ref(struct attachment *attachment)
+{
+	atomic_fetch_add_explicit(&attachment->references, 1, memory_order_relaxed);
+	return attachment;
+}
+
+void attachment_unref(struct attachment *attachment)
+{
+	if (!attachment)
+		return;
+	if (atomic_fetch_sub_explicit(&attachment->references, 1, memory_order_acq_rel) > 1)
+		return;
+	munmap(attachment->guard, attachment->guard_size);
+	munmap((void *)attachment->view.base, attachment->view.size);
+	connection_unref(attachment->connection);
+	free(attachment);
+}
+
+static guard_word *word_of(const struct attachment *attachment, uint32_t slot)
+{
+	return (guard_word *)(attachment->guard + (size_t)slot * attachment->guard_stride);
+}
+
+/* Where recent[] says that the frame at `position` is; false: nowhere. */
+static bool find(const struct attachment *attachment, uint64_t position, uint32_t *ret_slot,
+	uint64_t *ret_generation)
+{
+	uint64_t value = atomic_load_explicit(
+		pool_view_recent(&attachment->view, position), memory_order_acquire);
+	uint32_t slot = value & ((1u << POOL_RECENT_SLOT_BITS) - 1);
+
+	if (value == 0 || slot >= attachment->view.slot_count)
+		return false;
+	*ret_slot = slot;
+	*ret_generation = value >> POOL_RECENT_SLOT_BITS;
+	return true;
+}
+
+/* The first position from `from` on that can still be in recent[] when `to` is the newest. */
+static uint64_t reachable(const struct attachment *attachment, uint64_t from, uint64_t to)
+{
+	uint64_t look_back = attachment->view.recent_count;
+
+	if (look_back > LOOK_BACK_MAX)
+		look_back = LOOK_BACK_MAX;
+	return to >= look_back && from <= to - look_back ? to - look_back + 1 : from;
+}
+
+uint64_t attachment_newest(const struct attachment *attachment)
+{
+	return atomic_load_explicit(
+		&pool_view_header(&attachment->view)->newest, memory_order_acquire);
+}
+
+bool attachment_available(const struct attachment *attachment, uint64_t from, uint64_t to)
+{
+	from = reachable(attachment, from, to);
+	for (uint64_t position = to; position >= from; position--) {
+		uint64_t generation, seen;
+		uint32_t slot;
+
+		if (!find(attachment, position, &slot, &generation))
+			continue;
+		seen = atomic_load_explicit(word_of(attachment, slot), memory_order_relaxed);
+		if (seen == guard_value(generation, GUARD_FREE) ||
+			(seen & ~(uint64_t)GUARD_WAITED) == guard_value(generation, GUARD_OFFERED))
+			return true;
+	}
+	return false;
+}
+
+enum attachment_outcome attachment_take(
+	struct attachment *attachment, uint64_t position, struct camtap_frame *frame)
+{
+	uint64_t generation;
+	uint32_t slot;
+
+	if (!find(attachment, position, &slot, &generation))
+		return ATTACHMENT_GONE;
+	if (guard_take(word_of(attachment, slot), generation) != GUARD_DONE) {
+		/* 0 is no state: a word is 0 until the daemon has linked this guard in. */
+		return atomic_load_explicit(word_of(attachment, slot), memory_order_relaxed) == 0
+			? ATTACHMENT_UNLINKED
+			: ATTACHMENT_GONE;
+	}
+	if (!pool_frame_load(&attachment->view, slot, &frame->info) ||
+		!guard_holds(word_of(attachment, slot), generation))
+		goto give_back; /* revoked meanwhile: the copy is worth nothing */
+	/* Another position: recent[] was lapped, this is a newer frame, whose turn will come. */
+	if (frame->info.position != position || !pool_frame_check(&attachment->view, &frame->info))
+		goto give_back;
+	frame->slot = slot;
+	frame->generation = generation;
+	return ATTACHMENT_TAKEN;
+
+give_back:
+	(void)attachment_give_back(attachment, slot, generation);
+	return ATTACHMENT_GONE;
+}
+
+enum attachment_outcome attachment_take_next(
+	struct attachment *attachment, uint64_t to, struct camtap_frame *frame)
+{
+	uint64_t position = reachable(attachment, attachment->cursor, to);
+
+	for (; position <= to; position++) {
+		enum attachment_outcome outcome = attachment_take(attachment, position, frame);
+
+		if (outcome == ATTACHMENT_UNLINKED)
+			return outcome;
+		attachment->cursor = position + 1;
+		if (outcome == ATTACHMENT_TAKEN)
+			return outcome;
+	}
+	return ATTACHMENT_GONE;
+}
+
+enum attachment_outcome attachment_take_latest(
+	struct attachment *attachment, uint64_t to, struct camtap_frame *frame)
+{
+	for (unsigned i = 0; i < LATEST_TRIES; i++) {
+		uint64_t newest = attachment_newest(attachment);
+		uint64_t position = newest < to ? newest : to;
+		enum attachment_outcome outcome;
+
+		if (position < attachment->cursor)
+			return ATTACHMENT_GONE;
+		outcome = attachment_take(attachment, position, frame);
+		if (outcome == ATTACHMENT_UNLINKED)
+			return outcome;
+		attachment->cursor = position + 1;
+		if (outcome == ATTACHMENT_TAKEN)
+			return outcome;
+	}
+	return ATTACHMENT_GONE;
+}
+
+bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t generation)
+{
+	struct wire_released released;
+
+	switch (guard_release(word_of(attachment, slot), generation)) {
+	case GUARD_DONE_WAITED:
+		/* Any message makes the daemon look, so if there is no room for this one it is not missed. */
+		message_init(&released.header, WIRE_RELEASED, sizeof(released));
+		(void)message_send(attachment->connection->socket, &released.header, NULL, 0);
+		return true;
+	case GUARD_DONE:
+		return true;
+	case GUARD_GONE:
+		break;
+	}
+	return false;
+}
+
+bool attachment_holds(const struct attachment *attachment, uint32_t slot, uint64_t generation)
+{
+	return guard_holds(word_of(attachment, slot), generation);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+_Static_assert(CAMTAP_FOURCC_TEXT_SIZE >= FORMAT_TEXT_SIZE, "a fourcc's text fits");
+_Static_assert((int)CAMTAP_CLOCK_MONOTONIC == POOL_CLOCK_MONOTONIC, "clocks are the pool's");
+_Static_assert((int)CAMTAP_CLOCK_COPY == POOL_CLOCK_COPY, "clocks are the pool's");
+_Static_assert((int)CAMTAP_FRAME_TIMESTAMP_SOE == POOL_FRAME_TIMESTAMP_SOE, "flags are the pool's");
+_Static_assert((int)CAMTAP_FRAME_DISCONTINUITY == POOL_FRAME_DISCONTINUITY, "flags are the pool's");
+_Static_assert((int)CAMTAP_FRAME_KEYFRAME == POOL_FRAME_KEYFRAME, "flags are the pool's");
+_Static_assert((int)CAMTAP_CHROMA_PALDV == POOL_CHROMA_PALDV, "sitings are the pool's");
+
+int camtap_release(struct camtap_frame *frame)
+{
+	bool held;
+
+	if (!frame)
+		return 0;
+	if (!leases_ours(frame->leases))
+		return -ECHILD;
+	held = attachment_give_back(frame->attachment, frame->slot, frame->generation);
+	attachment_unref(frame->attachment);
+	leases_give_back(frame->leases);
+	free(frame);
+	return held ? 0 : -ESTALE;
+}
+
+int camtap_frame_check(const struct camtap_frame *frame)
+{
+	if (!leases_ours(frame->leases))
+		return -ECHILD;
+	return attachment_holds(frame->attachment, frame->slot, frame->generation) ? 0 : -ESTALE;
+}
+
+/* What accessors read: zeros in a forked child. */
+static const struct pool_frame *info_of(const struct camtap_frame *frame)
+{
+	static const struct pool_frame nothing;
+
+	return leases_ours(frame->leases) ? &frame->info : &nothing;
+}
+
+static const struct pool_format *format_of(const struct camtap_frame *frame)
+{
+	static const struct pool_format nothing;
+
+	return leases_ours(frame->leases) ? &frame->attachment->view.format : &nothing;
+}
+
+unsigned camtap_frame_plane_count(const struct camtap_frame *frame)
+{
+	return info_of(frame)->plane_count;
+}
+
+const void *camtap_frame_data(const struct camtap_frame *frame, unsigned plane)
+{
+	const struct pool_frame *info = info_of(frame);
+
+	if (plane >= info->plane_count)
+		return NULL;
+	return pool_view_slot(&frame->attachment->view, frame->slot) + info->planes[plane].offset;
+}
+
+size_t camtap_frame_bytesused(const struct camtap_frame *frame, unsigned plane)
+{
+	const struct pool_frame *info = info_of(frame);
+
+	return plane < info->plane_count ? info->planes[plane].bytesused : 0;
+}
+
+size_t camtap_frame_stride(const struct camtap_frame *frame, unsigned plane)
+{
+	const struct pool_frame *info = info_of(frame);
+
+	return plane < info->plane_count ? info->planes[plane].stride : 0;
+}
+
+uint32_t camtap_frame_fourcc(const struct camtap_frame *frame)
+{
+	return format_of(frame)->fourcc;
+}
+
+uint32_t camtap_frame_width(const struct camtap_frame *frame)
+{
+	return format_of(frame)->width;
+}
+
+uint32_t camtap_frame_height(const struct camtap_frame *frame)
+{
+	return format_of(frame)->height;
+}
+
+uint32_t camtap_frame_field(const struct camtap_frame *frame)
+{
+	return info_of(frame)->field;
+}
+
+uint32_t camtap_frame_colorspace(const struct camtap_frame *frame)
+{
+	return format_of(frame)->colorspace;
+}
+
+uint32_t camtap_frame_ycbcr_enc(const struct camtap_frame *frame)
+{
+	return format_of(frame)->ycbcr_enc;
+}
+
+uint32_t camtap_frame_quantization(const struct camtap_frame *frame)
+{
+	return format_of(frame)->quantization;
+}
+
+uint32_t camtap_frame_xfer_func(const struct camtap_frame *frame)
+{
+	return format_of(frame)->xfer_func;
+}
+
+void camtap_frame_rate(
+	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator)
+{
+	*ret_numerator = format_of(frame)->rate_numerator;
+	*ret_denominator = format_of(frame)->rate_denominator;
+}
+
+void camtap_frame_pixel_aspect(
+	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator)
+{
+	*ret_numerator = format_of(frame)->pixel_aspect_numerator;
+	*ret_denominator = format_of(frame)->pixel_aspect_denominator;
+}
+
+enum camtap_chroma_siting camtap_frame_chroma_siting(const struct camtap_frame *frame)
+{
+	return format_of(frame)->chroma_siting;
+}
+
+uint64_t camtap_frame_epoch(const struct camtap_frame *frame)
+{
+	return leases_ours(frame->leases) ? frame->attachment->view.epoch : 0;
+}
+
+uint64_t camtap_frame_id(const struct camtap_frame *frame)
+{
+	return info_of(frame)->frame_id;
+}
+
+uint32_t camtap_frame_sequence(const struct camtap_frame *frame)
+{
+	return info_of(frame)->sequence;
+}
+
+uint64_t camtap_frame_missed(const struct camtap_frame *frame)
+{
+	return leases_ours(frame->leases) ? frame->missed : 0;
+}
+
+int64_t camtap_frame_capture_time(const struct camtap_frame *frame)
+{
+	return info_of(frame)->capture_time_ns;
+}
+
+enum camtap_clock camtap_frame_capture_clock(const struct camtap_frame *frame)
+{
+	return info_of(frame)->capture_clock;
+}
+
+int64_t camtap_frame_publish_time(const struct camtap_frame *frame)
+{
+	return info_of(frame)->publish_time_ns;
+}
+
+int64_t camtap_frame_media_time(const struct camtap_frame *frame)
+{
+	return info_of(frame)->media_time_ns;
+}
+
+int64_t camtap_frame_realtime(const struct camtap_frame *frame)
+{
+	const struct pool_frame *info = info_of(frame);
+	int64_t time = info->capture_clock == POOL_CLOCK_MONOTONIC ? info->capture_time_ns
+								   : info->publish_time_ns;
+
+	if (!leases_ours(frame->leases))
+		return 0;
+	/* Unsigned: nothing that a daemon writes may overflow. */
+	return (int64_t)((uint64_t)time + (uint64_t)frame->realtime_offset);
+}
+
+uint32_t camtap_frame_flags(const struct camtap_frame *frame)
+{
+	return info_of(frame)->flags;
+}
+
+const char *camtap_fourcc_text(uint32_t fourcc, char text[CAMTAP_FOURCC_TEXT_SIZE])
+{
+	format_print(fourcc, text);
+	return text;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CAMTAP_INTERNAL_H
+#define CAMTAP_INTERNAL_H
+
+/*
+ * The inside of libcamtap. A handle is used by one thread at a time; only what frames need when they are
+ * released, by whichever thread, is shared, and lives as long as the last of them:
+ *
+ *   struct camtap ──────────► struct connection ◄─── struct attachment ◄─── struct camtap_frame
+ *        │                     (socket)               (pool and guard)             │
+ *        └──────────────────► struct leases ◄──────────────────────────────────────┘
+ *
+ * connection and attachment are counted references; leases goes with the handle and the last frame.
+ */
+
+#include "address.h"
+#include "camtap.h"
+#include "pool-layout.h"
+#include "wire.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NS_PER_MS INT64_C(1000000)
+#define NEVER	  INT64_MAX
+
+/* CLOCK_MONOTONIC, in nanoseconds. */
+int64_t now_ns(void);
+
+/* ---- leases.c: how many frames are held, and the eventfd that says "look again" ---- */
+
+struct leases {
+	const volatile bool *parent; /* on a page that fork() wipes: true in the process that made it */
+	pthread_mutex_t lock;        /* over all that follows */
+	unsigned held, max;
+	bool handle_open;
+	bool blocked; /* as leases_update() found it: the program sleeps until one is given back */
+	int event_fd; /* -1 once the handle is closed */
+	bool event_set;
+};
+
+int leases_create(struct leases **ret_leases);
+/* False in a forked child, which must then touch nothing else. */
+bool leases_ours(const struct leases *leases);
+void leases_set_max(struct leases *leases, unsigned max);
+/* Takes one for a frame; false at the limit. */
+bool leases_reserve(struct leases *leases);
+/* Gives one back, from any thread; wakes the program that is at its limit. May free. */
+void leases_give_back(struct leases *leases);
+/* Makes the eventfd readable, or not: always, or only below the limit. True: the limit is reached. */
+bool leases_update(struct leases *leases, bool always, bool below_limit);
+/* The handle is gone. May free. */
+void leases_close(struct leases *leases);
+
+/* ---- attachment.c: the pool and the guard of an epoch, mapped ---- */
+
+/* A socket to the daemon. Frames keep it open: the daemon takes a hang-up for a release of all. */
+struct connection {
+	_Atomic unsigned references;
+	int socket;
+};
+
+int connection_create(int socket, struct connection **ret_connection);
+struct connection *connection_ref(struct connection *connection);
+void connection_unref(struct connection *connection);
+
+struct attachment {
+	_Atomic unsigned references;
+	struct connection *connection;
+	struct pool_view view;
+	uint8_t *guard;
+	size_t guard_size;     /* bytes */
+	uint32_t guard_stride; /* bytes */
+	/* The handle's thread only: */
+	uint64_t cursor;  /* position to look at next */
+	uint64_t counted; /* up to here frames were returned or counted as missed */
+	bool started;     /* a frame was returned */
+};
+
+/* Checks and maps what came with FORMAT; the fds stay the caller's. -EBADMSG, -EPROTONOSUPPORT, or what
+ * mmap says; *ret_why is then static text. */
+int attachment_create(struct connection *connection, const struct wire_format *format, int pool_fd,
+	int guard_fd, struct attachment **ret_attachment, const char **ret_why);
+struct attachment *attachment_ref(struct attachment *attachment);
+void attachment_unref(struct attachment *attachment);
+
+/* The position of the newest frame; what came before it can be seen by the caller. */
+uint64_t attachment_newest(const struct attachment *attachment);
+/* Is there a frame to take in [from, to]? */
+bool attachment_available(const struct attachment *attachment, uint64_t from, uint64_t to);
+
+enum attachment_outcome {
+	ATTACHMENT_TAKEN,
+	ATTACHMENT_GONE,     /* overwritten, or never a frame */
+	ATTACHMENT_UNLINKED, /* the daemon has not set up the guard yet, and will wake us then */
+};
+
+/* Locks the frame at `position` and copies its descriptor into `frame`. */
+enum attachment_outcome attachment_take(
+	struct attachment *attachment, uint64_t position, struct camtap_frame *frame);
+/* Takes the first frame that is still there in [cursor, to], or the newest in it, and moves the cursor. */
+enum attachment_outcome attachment_take_next(
+	struct attachment *attachment, uint64_t to, struct camtap_frame *frame);
+enum attachment_outcome attachment_take_latest(
+	struct attachment *attachment, uint64_t to, struct camtap_frame *frame);
+/* Unlocks it; any thread. False: it was revoked. */
+bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t generation);
+bool attachment_holds(const struct attachment *attachment, uint32_t slot, uint64_t generation);
+
+/* ---- frame.c ---- */
+
+struct camtap_frame {
+	struct leases *leases;
+	struct attachment *attachment;
+	uint32_t slot;
+	uint64_t generation;
+	uint64_t missed;
+	int64_t realtime_offset; /* ns, as it was when the frame was taken */
+	struct pool_frame info;  /* checked copy */
+};
+
+/* ---- events.c: what the program is to be told, in order with the frames ---- */
+
+#define EVENTS_MAX 8
+
+struct event {
+	enum camtap_outcome outcome;   /* CAMTAP_TRY_AGAIN: nothing is told */
+	uint64_t after;                /* frames up to this position come first */
+	struct attachment *attachment; /* from here on frames are of this one; NULL: no change */
+	char text[WIRE_TEXT_SIZE];
+};
+
+/* A queue. If the program does not ask for so long that it is full, the newest entry is replaced. */
+struct events {
+	struct event entries[EVENTS_MAX];
+	unsigned first, count;
+	enum camtap_outcome told; /* ONLINE, OFFLINE, PAUSED or ENDED: what the program knows, or will */
+	char told_text[WIRE_TEXT_SIZE];
+	bool told_away; /* it is OFFLINE because there is no daemon */
+};
+
+const struct event *events_head(const struct camtap *camera);
+/* Takes the head off the queue, changes to its attachment, and returns its outcome. */
+enum camtap_outcome events_pop(struct camtap *camera);
+void events_finish(struct camtap *camera);
+/* A new attachment (reference taken over); FORMAT, DISCONTINUITY or nothing is told. */
+void events_push_attachment(struct camtap *camera, struct attachment *attachment);
+/* The daemon's word on the camera. */
+void events_push_source(struct camtap *camera, const struct wire_source *source);
+/* There is no daemon. */
+void events_push_away(struct camtap *camera, const char *text);
+
+/* ---- connection.c: from connect() to FORMAT, and back again ---- */
+
+enum connection_state {
+	CONNECTION_NEW,      /* before camtap_connect() */
+	CONNECTION_WAITING,  /* no socket; the next attempt is at retry_at */
+	CONNECTION_GREETING, /* HELLO is sent */
+	CONNECTION_ATTACHED, /* WELCOME came */
+	CONNECTION_REFUSED,  /* for good: `refused` says why */
+};
+
+enum connection_owed {
+	CONNECTION_OWED_READY = 1 << 0,
+	CONNECTION_OWED_STATUS = 1 << 1,
+};
+
+/* The first attempt, to `camera->path`. */
+int connection_start(struct camtap *camera);
+/* Does what the timer and the socket are ready for (enum wake_ready). */
+void connection_run(struct camtap *camera, unsigned ready);
+/* Sends what is owed, as far as there is room. */
+void connection_flush(struct camtap *camera);
+/* Lets go of the socket without a word. */
+void connection_close(struct camtap *camera);
+/* When connection_run() wants to be called, CLOCK_MONOTONIC; NEVER. */
+int64_t connection_deadline(const struct camtap *camera);
+
+/* ---- wake.c: the epoll fd ---- */
+
+enum wake_ready {
+	WAKE_SOCKET = 1 << 0,
+	WAKE_DOORBELL = 1 << 1,
+	WAKE_TIMER = 1 << 2,
+	WAKE_EVENT = 1 << 3,
+};
+
+/* Who is going to wait on the epoll fd. */
+enum wake_for {
+	WAKE_FOR_PROGRAM, /* so: readable only if camtap_next() would do something */
+	WAKE_FOR_NEXT,    /* camtap_next() itself, which must see a frame at the limit, too */
+	WAKE_FOR_STATUS,  /* frames are of no interest */
+};
+
+struct wake {
+	int epoll_fd, timer_fd;
+	int64_t timer_at;
+	uint32_t socket_events, doorbell_events; /* as epoll knows them */
+};
+
+int wake_init(struct camtap *camera);
+void wake_finish(struct camtap *camera);
+int wake_watch(struct camtap *camera, enum wake_ready which, int fd);
+void wake_unwatch(struct camtap *camera, int fd);
+void wake_update(struct camtap *camera, enum wake_for whom);
+/* Waits until something is ready or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for ever). A set
+ * of enum wake_ready, 0 if the time is over; or -EINTR. */
+int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline);
+/* The deadline of a timeout as the public functions take it. */
+int64_t wake_deadline(int timeout_ms);
+
+/* ---- list.c ---- */
+
+/* Finds the socket that the settings mean, and writes its path to camera->path. */
+int list_resolve(struct camtap *camera);
+
+/* ---- the handle ---- */
+
+struct camtap {
+	struct leases *leases;
+	struct wake wake;
+	struct camtap_frame *spare; /* allocated, for the next frame */
+	char error_text[WIRE_TEXT_SIZE + ADDRESS_PATH_SIZE];
+	char event_text[WIRE_TEXT_SIZE];
+	uint64_t missed;
+
+	/* settings */
+	char camera[ADDRESS_NAME_MAX + 1];
+	char socket[ADDRESS_PATH_SIZE];
+	char stream[WIRE_STREAM_SIZE];
+	char client_name[WIRE_NAME_SIZE];
+	enum camtap_mode mode;
+	bool want_doorbell;
+
+	/* connection */
+	enum connection_state state;
+	char path[ADDRESS_PATH_SIZE]; /* of the socket */
+	struct connection *connection;
+	int doorbell; /* -1: none */
+	bool lossless;
+	unsigned max_leases;
+	char name[WIRE_NAME_SIZE]; /* the camera's, as the daemon says */
+	unsigned owed;             /* enum connection_owed */
+	uint64_t ready_epoch;
+	bool was_attached; /* so it is a re-attachment that goes on */
+	int64_t attached_at, retry_at, offline_at, pause;
+	char away_text[WIRE_TEXT_SIZE]; /* why there is no daemon, if it is known */
+	int refused;
+	char refused_text[WIRE_TEXT_SIZE];
+
+	/* frames and events */
+	struct attachment *reading; /* what frames are taken from */
+	struct attachment *newest;  /* the last one that came; frames are taken from it when the queue is empty */
+	struct events events;
+	bool woken; /* there may be a new frame: not looked yet */
+
+	/* status */
+	bool status_wanted;
+	int status_fd; /* -1: not there yet */
+	uint64_t status_size;
+};
+
+/* Writes the text for people and returns `error`. */
+int camera_fail(struct camtap *camera, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Runs a source without the daemon around it:
+ *
+ *   source-probe FRAMES [OPTION OF CAMTAPD]...
+ *
+ * opens the source, starts it on a memfd that is sealed as the pool is, takes FRAMES frames
+ * (damaged ones are counted, not taken), stops and closes it, and does it all again with ten
+ * frames. Prints one line, "key=value ..." with the transfer last, and exits with 0. An error of
+ * the source is one line on standard error and exit status 1; what no source may do ("BUG: ...")
+ * is 3.
+ *
+ * Keys: format, size, rate, slots_needed, frames, corrupt, lost, fps, hash (of the last frame),
+ * same (all frames have that hash), clock, soe, field, bytesused (of the last frame).
+ */
+
+#include "clock.h"
+#include "format.h"
+#include "options.h"
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SLOTS       8
+#define MARK        64                 /* bytes */
+#define PATIENCE_NS (5 * NSEC_PER_SEC) /* for a frame */
+
+struct pool {
+	uint8_t *base;
+	const uint8_t *seen; /* as a reader sees it: another mapping, read-only */
+	size_t size;
+	uint32_t frame_size;
+	struct source_slots slots;
+	bool given[POOL_SLOTS_MAX];
+};
+
+struct result {
+	uint32_t frames, corrupt, lost;
+	uint64_t hash, sample;
+	bool same;
+	int64_t began_ns, ended_ns;
+	struct source_frame last;
+};
+
+__attribute__((format(printf, 1, 2), noreturn)) static void bug(const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "BUG: ");
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	exit(3);
+}
+
+/* FNV-1a over the 64-bit words that are `step` bytes apart. */
+static uint64_t hash_of(const uint8_t *data, size_t size, size_t step)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < size; i += step) {
+		uint64_t word = 0;
+
+		memcpy(&word, data + i, size - i < sizeof word ? size - i : sizeof word);
+		hash = (hash ^ word) * UINT64_C(0x100000001b3);
+	}
+	return hash;
+}
+
+/* A pool as the daemon makes it: populated, and sealed after it was mapped for writing. */
+static void pool_init(struct pool *pool, uint32_t slot_count, uint32_t frame_size)
+{
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
+	int fd = memfd_create("pool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	pool->frame_size = frame_size;
+	pool->slots.count = slot_count;
+	pool->slots.size = (frame_size + page - 1) / page * page;
+	pool->size = (size_t)pool->slots.count * pool->slots.size;
+	if (fd < 0 || ftruncate(fd, (off_t)pool->size) < 0)
+		bug("memfd: %s", strerror(errno));
+	pool->base =
+		mmap(NULL, pool->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (pool->base == MAP_FAILED)
+		bug("mmap: %s", strerror(errno));
+	if (fcntl(fd, F_ADD_SEALS,
+		    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+		bug("sealing: %s", strerror(errno));
+	pool->seen = mmap(NULL, pool->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (pool->seen == MAP_FAILED)
+		bug("mmap to read: %s", strerror(errno));
+	close(fd);
+	for (uint32_t i = 0; i < pool->slots.count; i++)
+		pool->slots.slots[i] = pool->base + (size_t)i * pool->slots.size;
+}
+
+static void pool_finish(struct pool *pool)
+{
+	munmap((void *)pool->seen, pool->size);
+	munmap(pool->base, pool->size);
+}
+
+/* Marks the end of the frame that is to come, so that one that is not written does not look whole.
+ */
+static int give(struct source *source, struct pool *pool, uint32_t slot)
+{
+	memset(pool->slots.slots[slot] + pool->frame_size - MARK, 0xa5, MARK);
+	pool->given[slot] = true;
+	return source->ops->give(source, slot);
+}
+
+static bool is_stale(const struct pool *pool, const struct source_frame *frame)
+{
+	const uint8_t *end = pool->seen + (size_t)frame->slot * pool->slots.size + pool->frame_size;
+
+	if (frame->bytesused < pool->frame_size) /* compressed */
+		return false;
+	for (int i = 1; i <= MARK; i++)
+		if (end[-i] != 0xa5)
+			return false;
+	return true;
+}
+
+static void wait_for(struct source *source, int64_t deadline_ns)
+{
+	struct source_wait wait = {.fd = -1, .deadline_ns = INT64_MAX};
+	struct pollfd pollfd;
+	int64_t now = clock_now();
+
+	source->ops->wait(source, &wait);
+	if (wait.deadline_ns < deadline_ns)
+		deadline_ns = wait.deadline_ns;
+	pollfd = (struct pollfd){.fd = wait.fd, .events = wait.events};
+	if (deadline_ns > now)
+		(void)poll(&pollfd, 1, (int)((deadline_ns - now) / NSEC_PER_MSEC) + 1);
+}
+
+static void note(
+	struct result *result, const struct pool *pool, const struct source_frame *frame, bool last)
+{
+	const uint8_t *data = pool->seen + (size_t)frame->slot * pool->slots.size;
+	uint64_t sample;
+
+	if (frame->bytesused == 0 || frame->bytesused > pool->slots.size)
+		bug("%u bytes in a slot of %u", frame->bytesused, pool->slots.size);
+	if (is_stale(pool, frame))
+		bug("frame %u, number %u, was not written", frame->sequence, result->frames);
+	if (result->frames > 0 && frame->capture_clock == POOL_CLOCK_MONOTONIC &&
+		frame->capture_time_ns <= result->last.capture_time_ns)
+		bug("time goes back by %" PRId64 " ns",
+			result->last.capture_time_ns - frame->capture_time_ns);
+	/* all of 60 pictures of 3 MB in a second is too much under emulation */
+	sample = hash_of(data, frame->bytesused, 64);
+	if (result->frames == 0)
+		result->began_ns = clock_now();
+	result->same = result->frames == 0 || (result->same && sample == result->sample);
+	result->sample = sample;
+	if (last)
+		result->hash = hash_of(data, frame->bytesused, sizeof(uint64_t));
+	result->lost += frame->lost;
+	result->last = *frame;
+	result->ended_ns = clock_now();
+	result->frames++;
+}
+
+/* Takes frames; the source keeps `supply` slots. Negative errno: source->error says why. */
+static int stream(struct source *source, struct pool *pool, uint32_t frames, uint32_t supply,
+	struct result *result)
+{
+	int64_t deadline_ns = clock_now() + PATIENCE_NS;
+	uint32_t next = 0, has = 0;
+	struct source_frame frame;
+	int r;
+
+	for (; has < supply; has++, next = (next + 1) % pool->slots.count) {
+		r = give(source, pool, next);
+		if (r < 0)
+			return r;
+	}
+	while (result->frames < frames) {
+		r = source->ops->take(source, &frame);
+		if (r < 0 || r == SOURCE_ENDED)
+			return r;
+		if (r == SOURCE_TRY_AGAIN) {
+			if (clock_now() >= deadline_ns)
+				return source_fail(source, -ETIMEDOUT, "no frame came");
+			wait_for(source, deadline_ns);
+			continue;
+		}
+		if (frame.slot >= pool->slots.count || !pool->given[frame.slot])
+			bug("slot %u comes back, which the source had not", frame.slot);
+		pool->given[frame.slot] = false;
+		deadline_ns = clock_now() + PATIENCE_NS;
+		if (r == SOURCE_CORRUPT)
+			result->corrupt++;
+		else
+			note(result, pool, &frame, result->frames + 1 == frames);
+		while (pool->given[next])
+			next = (next + 1) % pool->slots.count;
+		r = give(source, pool, next);
+		if (r < 0)
+			return r;
+		next = (next + 1) % pool->slots.count;
+	}
+	return 0;
+}
+
+static int run(struct source *source, const struct options *options, uint32_t frames,
+	struct source_format *format, struct result *result)
+{
+	struct pool pool = {0};
+	int r;
+
+	*result = (struct result){0};
+	r = source->ops->open(source, format);
+	if (r < 0)
+		return r;
+	pool_init(&pool, options->slots > 0 ? options->slots : SLOTS, format->format.frame_size);
+	r = source->ops->start(source, &pool.slots);
+	if (r == 0) {
+		r = stream(source, &pool, frames, format->slots_needed + 1, result);
+		source->ops->stop(source);
+	}
+	source->ops->close(source);
+	pool_finish(&pool);
+	return r;
+}
+
+static void print(const struct source_format *format, const struct result *result)
+{
+	double seconds = (double)(result->ended_ns - result->began_ns) / NSEC_PER_SEC;
+	char name[FORMAT_TEXT_SIZE];
+
+	format_print(format->format.fourcc, name);
+	printf("format=%s size=%ux%u rate=%u/%u slots_needed=%u frames=%u corrupt=%u lost=%u "
+	       "fps=%.2f "
+	       "hash=%016" PRIx64 " same=%d clock=%u soe=%d field=%u bytesused=%u transfer=%s\n",
+		name, format->format.width, format->format.height, format->format.rate_numerator,
+		format->format.rate_denominator, format->slots_needed, result->frames,
+		result->corrupt, result->lost, seconds > 0 ? (result->frames - 1) / seconds : 0,
+		result->hash, result->same, result->last.capture_clock,
+		!!(result->last.flags & POOL_FRAME_TIMESTAMP_SOE), result->last.field,
+		result->last.bytesused, format->transfer);
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	char error[OPTIONS_ERROR_SIZE];
+	struct source_format format;
+	struct options options;
+	struct result result, again;
+	struct source *source;
+	uint32_t frames;
+	int r;
+
+	if (argc < 2 || (frames = (uint32_t)atoi(argv[1])) == 0)
+		bug("usage: source-probe FRAMES [OPTION OF CAMTAPD]...");
+	r = options_read(&options, "/nonexistent", argc - 1, argv + 1, error);
+	if (r < 0) {
+		fprintf(stderr, "%s\n", error);
+		return 2;
+	}
+	r = source_create(&options, &source, error);
+	if (r < 0) {
+		fprintf(stderr, "%s\n", error);
+		options_finish(&options);
+		return 1;
+	}
+	r = run(source, &options, frames, &format, &result);
+	if (result.frames > 0)
+		print(&format, &result);
+	if (r == 0)
+		r = run(source, &options, 10, &format, &again);
+	if (r < 0)
+		fprintf(stderr, "%s\n", source->error);
+	source_destroy(source);
+	options_finish(&options);
+	return r < 0;
+}
