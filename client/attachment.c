@@ -14,8 +14,10 @@
 /* Older positions than this are not looked for, however long the pool's recent[] claims to be. */
 #define LOOK_BACK_MAX 1024
 
-/* Tries to catch the newest frame before it is overwritten again: one is enough with a daemon that means
- * well, which never overwrites its newest. */
+#define POSITION_MAX (UINT64_MAX / 2)
+
+/* Tries to catch the newest frame before it is overwritten again: one is enough with a daemon that
+ * means well, which never overwrites its newest. */
 #define LATEST_TRIES 64
 
 int connection_create(int socket, struct connection **ret_connection)
@@ -45,8 +47,9 @@ void connection_unref(struct connection *connection)
 	free(connection);
 }
 
-/* Has the memfd these seals and this size, or a larger one? The daemon may be less privileged than this
- * process: what is not sealed could be cut off under our feet (SIGBUS), or changed by others. */
+/* Has the memfd these seals and this size, or a larger one? The daemon may be less privileged than
+ * this process: what is not sealed could be cut off under our feet (SIGBUS), or changed by others.
+ */
 static bool sealed(int fd, int seals, uint64_t size, bool exactly)
 {
 	struct stat stat;
@@ -76,14 +79,13 @@ static int map_pool(struct attachment *attachment, const struct wire_format *for
 		return error;
 	}
 	error = pool_view_init(&attachment->view, base, format->pool_size);
-	if (error == 0 &&
-		(attachment->view.epoch != format->epoch ||
-			attachment->view.slot_count != format->slot_count))
+	if (error == 0 && (attachment->view.epoch != format->epoch ||
+				  attachment->view.slot_count != format->slot_count))
 		error = -EBADMSG;
 	if (error < 0) {
 		*ret_why = error == -EPROTONOSUPPORT
-			? "its pool has another layout: update the older of the two"
-			: "its pool's header cannot be right";
+				   ? "its pool has another layout: update the older of the two"
+				   : "its pool's header cannot be right";
 		munmap(base, format->pool_size);
 		return error;
 	}
@@ -142,8 +144,9 @@ int attachment_create(struct connection *connection, const struct wire_format *f
 
 	attachment->references = 1;
 	attachment->connection = connection_ref(connection);
-	/* The newest frame that is there already comes first, so that a slow camera shows something; it is
-	 * nobody's fault if it is overwritten before the daemon has linked the guard. */
+	/* The newest frame that is there already comes first, so that a slow camera shows
+	 * something; it is nobody's fault if it is overwritten before the daemon has linked the
+	 * guard. */
 	attachment->counted = attachment_newest(attachment);
 	attachment->cursor = attachment->counted > 0 ? attachment->counted : 1;
 	*ret_attachment = attachment;
@@ -206,8 +209,11 @@ static uint64_t reachable(const struct attachment *attachment, uint64_t from, ui
 
 uint64_t attachment_newest(const struct attachment *attachment)
 {
-	return atomic_load_explicit(
+	uint64_t newest = atomic_load_explicit(
 		&pool_view_header(&attachment->view)->newest, memory_order_acquire);
+
+	/* Nobody gets that far; whoever says so must not make our sums overflow. */
+	return newest < POSITION_MAX ? newest : POSITION_MAX;
 }
 
 bool attachment_available(const struct attachment *attachment, uint64_t from, uint64_t to)
@@ -238,8 +244,8 @@ enum attachment_outcome attachment_take(
 	if (guard_take(word_of(attachment, slot), generation) != GUARD_DONE) {
 		/* 0 is no state: a word is 0 until the daemon has linked this guard in. */
 		return atomic_load_explicit(word_of(attachment, slot), memory_order_relaxed) == 0
-			? ATTACHMENT_UNLINKED
-			: ATTACHMENT_GONE;
+			       ? ATTACHMENT_UNLINKED
+			       : ATTACHMENT_GONE;
 	}
 	if (!pool_frame_load(&attachment->view, slot, &frame->info) ||
 		!guard_holds(word_of(attachment, slot), generation))
@@ -299,7 +305,8 @@ bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t
 
 	switch (guard_release(word_of(attachment, slot), generation)) {
 	case GUARD_DONE_WAITED:
-		/* Any message makes the daemon look, so if there is no room for this one it is not missed. */
+		/* Any message makes the daemon look, so if there is no room for this one it is not
+		 * missed. */
 		message_init(&released.header, WIRE_RELEASED, sizeof(released));
 		(void)message_send(attachment->connection->socket, &released.header, NULL, 0);
 		return true;

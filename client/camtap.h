@@ -43,6 +43,10 @@ extern "C" {
 #define CAMTAP_WARN_UNUSED_RESULT
 #endif
 
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 struct camtap;
 struct camtap_frame;
 struct camtap_list;
@@ -91,9 +95,11 @@ int camtap_set_mode(struct camtap *camera, enum camtap_mode mode);
 int camtap_set_doorbell(struct camtap *camera, int on);
 
 /* Starts to attach, and returns at once: socket activation may take a while, and camtap_next() goes
- * on with it. 0 also if nobody listens yet while a socket could appear (it is tried again, with
- * growing pauses up to 1 s). -ENOENT: there is no camera of that name and no daemon; -ENOTUNIQ: no
- * name given and several cameras are there; -EACCES: the socket may not be opened; -EALREADY. */
+ * on with it. 0 also if there is a socket but nobody listens on it yet (it is tried again, with
+ * growing pauses up to 1 s). Once attached, a handle whose daemon goes waits for the next one for
+ * ever.
+ * -ENOENT: there is no such socket, or no camera at all; -ENOTUNIQ: no name given and several
+ * cameras are there; -EACCES: the socket may not be opened; -EALREADY. */
 int camtap_connect(struct camtap *camera);
 
 /* Gives back the handle; NULL is allowed. Frames not yet released stay readable and must still be
@@ -102,7 +108,8 @@ void camtap_close(struct camtap *camera);
 
 /* An epoll file descriptor, the same for the handle's life, for poll() and event loops (POLLIN).
  * Level-triggered: readable exactly as long as camtap_next() has something to return or to do; so
- * not while the lease limit is reached. Do not read, write or close it. */
+ * not for a frame while the lease limit is reached. (Without the doorbell, events do not wake it
+ * then either, but for a hang-up.) Do not read, write or close it. */
 int camtap_fd(const struct camtap *camera);
 
 /* Waits at most `timeout_ms` (0: not at all, -1: for ever) for the next frame in order, or an
@@ -110,13 +117,17 @@ int camtap_fd(const struct camtap *camera);
  * the caller's until camtap_release(). Frames that were overwritten before they were asked for are
  * skipped: camtap_frame_missed() counts them. Events come in order with the frames.
  *
- * -ENOBUFS: a frame is there, but as many are held as the daemon allows; release one first.
- * -EACCES, -EINVAL, -EPROTO, -EUSERS ...: the daemon refused for good; camtap_error_text() says
- * why. -ENOTCONN: camtap_connect() was not called. -ECHILD: after fork(). */
+ * -ENOBUFS: a frame is there, but as many are held as the daemon allows; release one first. It is
+ * returned at once, whatever the timeout.
+ * -EACCES, -EINVAL, -EPROTO, -EPROTONOSUPPORT, -EUSERS, -EIO ...: the daemon refused for good, or
+ * cannot be understood; camtap_error_text() says why. It stays so: camtap_close().
+ * -EINTR: a signal handler ran while it waited, as with poll(). Nothing is lost: call it again.
+ * -ENOMEM. -ENOTCONN: camtap_connect() was not called. -ECHILD: after fork(). */
 int camtap_next(struct camtap *camera, struct camtap_frame **ret_frame,
 	int timeout_ms) CAMTAP_WARN_UNUSED_RESULT;
 
-/* Like camtap_next(), but skips to the newest frame; never returns the same frame twice. */
+/* Like camtap_next(), but skips to the newest frame; never returns the same frame twice. In mode
+ * LOSSLESS it is camtap_next(): what the source waits for is not skipped. */
 int camtap_latest(struct camtap *camera, struct camtap_frame **ret_frame,
 	int timeout_ms) CAMTAP_WARN_UNUSED_RESULT;
 
@@ -140,8 +151,8 @@ const char *camtap_error_text(const struct camtap *camera);
 const char *camtap_event_text(const struct camtap *camera);
 
 /* The daemon's status document (JSON, see camtap(1)), in any mode. Waits at most `timeout_ms`.
- * *ret_json is NUL-terminated and the caller's to free(). -ETIMEDOUT, or what camtap_next() gives.
- */
+ * *ret_json is NUL-terminated and the caller's to free(). Frames and events that come meanwhile
+ * stay for camtap_next(). -ETIMEDOUT, or what camtap_next() gives. */
 int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms);
 
 /* ---- frames ---- */
@@ -232,6 +243,10 @@ void camtap_list_free(struct camtap_list *list);
 #define CAMTAP_FOURCC_TEXT_SIZE 16
 /* Writes a fourcc as text ("NV12", "Y16"), always printable and terminated; returns `text`. */
 const char *camtap_fourcc_text(uint32_t fourcc, char text[CAMTAP_FOURCC_TEXT_SIZE]);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -3,8 +3,8 @@
 #define CAMTAP_INTERNAL_H
 
 /*
- * The inside of libcamtap. A handle is used by one thread at a time; only what frames need when they are
- * released, by whichever thread, is shared, and lives as long as the last of them:
+ * The inside of libcamtap. A handle is used by one thread at a time; only what frames need when
+ * they are released, by whichever thread, is shared, and lives as long as the last of them:
  *
  *   struct camtap ──────────► struct connection ◄─── struct attachment ◄─── struct camtap_frame
  *        │                     (socket)               (pool and guard)             │
@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define NS_PER_MS INT64_C(1000000)
-#define NEVER	  INT64_MAX
+#define NEVER     INT64_MAX
 
 /* CLOCK_MONOTONIC, in nanoseconds. */
 int64_t now_ns(void);
@@ -32,8 +32,9 @@ int64_t now_ns(void);
 /* ---- leases.c: how many frames are held, and the eventfd that says "look again" ---- */
 
 struct leases {
-	const volatile bool *parent; /* on a page that fork() wipes: true in the process that made it */
-	pthread_mutex_t lock;        /* over all that follows */
+	const volatile bool
+		*parent;      /* on a page that fork() wipes: true in the process that made it */
+	pthread_mutex_t lock; /* over all that follows */
 	unsigned held, max;
 	bool handle_open;
 	bool blocked; /* as leases_update() found it: the program sleeps until one is given back */
@@ -49,7 +50,8 @@ void leases_set_max(struct leases *leases, unsigned max);
 bool leases_reserve(struct leases *leases);
 /* Gives one back, from any thread; wakes the program that is at its limit. May free. */
 void leases_give_back(struct leases *leases);
-/* Makes the eventfd readable, or not: always, or only below the limit. True: the limit is reached. */
+/* Makes the eventfd readable, or not: always, or only below the limit. True: the limit is reached.
+ */
 bool leases_update(struct leases *leases, bool always, bool below_limit);
 /* The handle is gone. May free. */
 void leases_close(struct leases *leases);
@@ -79,8 +81,8 @@ struct attachment {
 	bool started;     /* a frame was returned */
 };
 
-/* Checks and maps what came with FORMAT; the fds stay the caller's. -EBADMSG, -EPROTONOSUPPORT, or what
- * mmap says; *ret_why is then static text. */
+/* Checks and maps what came with FORMAT; the fds stay the caller's. -EBADMSG, -EPROTONOSUPPORT, or
+ * what mmap says; *ret_why is then static text. */
 int attachment_create(struct connection *connection, const struct wire_format *format, int pool_fd,
 	int guard_fd, struct attachment **ret_attachment, const char **ret_why);
 struct attachment *attachment_ref(struct attachment *attachment);
@@ -100,7 +102,8 @@ enum attachment_outcome {
 /* Locks the frame at `position` and copies its descriptor into `frame`. */
 enum attachment_outcome attachment_take(
 	struct attachment *attachment, uint64_t position, struct camtap_frame *frame);
-/* Takes the first frame that is still there in [cursor, to], or the newest in it, and moves the cursor. */
+/* Takes the first frame that is still there in [cursor, to], or the newest in it, and moves the
+ * cursor. */
 enum attachment_outcome attachment_take_next(
 	struct attachment *attachment, uint64_t to, struct camtap_frame *frame);
 enum attachment_outcome attachment_take_latest(
@@ -132,11 +135,13 @@ struct event {
 	char text[WIRE_TEXT_SIZE];
 };
 
-/* A queue. If the program does not ask for so long that it is full, the newest entry is replaced. */
+/* A queue. If the program does not ask for so long that it is full, the newest entry is replaced.
+ */
 struct events {
 	struct event entries[EVENTS_MAX];
 	unsigned first, count;
-	enum camtap_outcome told; /* ONLINE, OFFLINE, PAUSED or ENDED: what the program knows, or will */
+	enum camtap_outcome
+		told; /* ONLINE, OFFLINE, PAUSED or ENDED: what the program knows, or will */
 	char told_text[WIRE_TEXT_SIZE];
 	bool told_away; /* it is OFFLINE because there is no daemon */
 };
@@ -205,8 +210,8 @@ void wake_finish(struct camtap *camera);
 int wake_watch(struct camtap *camera, enum wake_ready which, int fd);
 void wake_unwatch(struct camtap *camera, int fd);
 void wake_update(struct camtap *camera, enum wake_for whom);
-/* Waits until something is ready or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for ever). A set
- * of enum wake_ready, 0 if the time is over; or -EINTR. */
+/* Waits until something is ready or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for ever).
+ * A set of enum wake_ready, 0 if the time is over; or -EINTR. */
 int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline);
 /* The deadline of a timeout as the public functions take it. */
 int64_t wake_deadline(int timeout_ms);
@@ -252,7 +257,8 @@ struct camtap {
 
 	/* frames and events */
 	struct attachment *reading; /* what frames are taken from */
-	struct attachment *newest;  /* the last one that came; frames are taken from it when the queue is empty */
+	struct attachment *newest;  /* the last one that came; frames are taken from it when the
+				       queue is empty */
 	struct events events;
 	bool woken; /* there may be a new frame: not looked yet */
 

@@ -154,7 +154,7 @@ static int find_chroma(struct recording *recording, const struct tag *tag, uint3
 static int parse_header(struct recording *recording, const char *line, const char *end)
 {
 	struct y4m_header header = {.chroma = {'C', "420jpeg", NULL}};
-	uint32_t fourcc;
+	uint32_t fourcc = 0;
 	int r;
 
 	header.chroma.end = header.chroma.value + strlen(header.chroma.value);

@@ -57,8 +57,8 @@ static int fail_open(const struct v4l2_device *device, int error)
 			path);
 	case -EACCES:
 		return source_fail(source, error,
-			"%s may not be opened by this user: add it to the group that owns the "
-			"device, usually video (sudo adduser USER video), and log in again",
+			"%s may not be opened by this user: it must be in the group that owns the "
+			"device, usually group video (sudo adduser USER video, and log in again)",
 			path);
 	case -EPERM:
 		return source_fail(source, error,
@@ -81,7 +81,7 @@ static int check_capabilities(const struct v4l2_device *device)
 
 	r = v4l2_device_ioctl(device, VIDIOC_QUERYCAP, &capability);
 	if (r == -ENOTTY || r == -EINVAL)
-		return source_fail(source, -ENOTTY, "%s is no V4L2 device", path);
+		return source_fail(source, -ENOTTY, "%s is not a V4L2 device", path);
 	if (r < 0)
 		return v4l2_device_fail(device, r, "asking what it can do");
 	capabilities = capability.capabilities & V4L2_CAP_DEVICE_CAPS ? capability.device_caps
@@ -113,7 +113,7 @@ static int check_capabilities(const struct v4l2_device *device)
 		if (capabilities & (V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE |
 					   V4L2_CAP_META_OUTPUT))
 			return source_fail(source, -ENOTSUP,
-				"%s is an output: pictures go into it, none come out", path);
+				"%s is an output: nothing can be captured from it", path);
 		return source_fail(source, -ENOTSUP, "%s does not capture pictures", path);
 	}
 	if (!(capabilities & V4L2_CAP_STREAMING))
@@ -131,7 +131,8 @@ int v4l2_device_open(struct v4l2_device *device, bool conversion)
 	if (stat(device->path, &status) < 0)
 		return fail_open(device, -errno);
 	if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != VIDEO_MAJOR)
-		return source_fail(device->source, -ENOTTY, "%s is no V4L2 device", device->path);
+		return source_fail(
+			device->source, -ENOTTY, "%s is not a V4L2 device", device->path);
 	device->fd = open(device->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (device->fd < 0)
 		return fail_open(device, -errno);

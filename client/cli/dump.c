@@ -104,7 +104,7 @@ static int handle_frame(struct dump *dump, struct camtap_frame *frame)
 		return 0;
 	}
 	if (r < 0) {
-		say(dump, "no memory for a frame");
+		say(dump, strerror(-r));
 		return r;
 	}
 	r = options->format->encode(&dump->capture.image, options->quality, &dump->encoded, error);
@@ -171,7 +171,7 @@ static int run(struct dump *dump)
 		r = handle_frame(dump, frame);
 		if (r < 0)
 			return r;
-		if (dump->written == dump->options->count)
+		if (dump->options->count > 0 && dump->written == dump->options->count)
 			return READER_FRAME;
 		show_progress(dump);
 	}

@@ -226,18 +226,23 @@ inline choose(variable, from, to)
 
 /* ---- reader ---------------------------------------------------------------------------------- */
 
-#ifdef BROKEN_TAKE_ANY_GENERATION /* as if the mutex were a word and the generation another */
-#define IS_FREE(r, s, age) (STATE(GUARD(r, s)) == FREE)
+#ifdef BROKEN_GENERATION_APART /* the word is only the mutex, the generation is somewhere else */
+#define SAME_GENERATION(r, s, age) true
 #else
-#define IS_FREE(r, s, age) (STATE(GUARD(r, s)) == FREE && SAME(AGE(GUARD(r, s)), age))
+#define SAME_GENERATION(r, s, age) SAME(AGE(GUARD(r, s)), age)
 #endif
+#define IS_FREE(r, s, age) (STATE(GUARD(r, s)) == FREE && SAME_GENERATION(r, s, age))
 #ifdef BROKEN_TAKE_REFUSES_WAITED /* OFFERED+WAITED is "anything else" */
 #define IS_OFFERED(r, s, age) (GUARD(r, s) == WORD(OFFERED, age))
 #else
 #define IS_OFFERED(r, s, age)                                                                      \
-	((STATE(GUARD(r, s)) & 3) == OFFERED && SAME(AGE(GUARD(r, s)), age))
+	((STATE(GUARD(r, s)) & 3) == OFFERED && SAME_GENERATION(r, s, age))
 #endif
-#define IS_MINE(r, s, age) ((STATE(GUARD(r, s)) & 3) == READER && SAME(AGE(GUARD(r, s)), age))
+#ifdef BROKEN_RELEASE_WITHOUT_LOOP /* swaps READER only, and takes WAITED for a revocation */
+#define IS_MINE(r, s, age) (STATE(GUARD(r, s)) == READER && SAME_GENERATION(r, s, age))
+#else
+#define IS_MINE(r, s, age) ((STATE(GUARD(r, s)) & 3) == READER && SAME_GENERATION(r, s, age))
+#endif
 
 /* The library's count of holds spares the compare-and-swap for all but the first. */
 #ifdef BROKEN_COUNT_PER_SLOT /* a revoked lease of an older generation counts as a hold */
@@ -257,6 +262,11 @@ inline choose(variable, from, to)
 	(linked[r] && !leaving[r] && (s) == newest && (age) == NOW && shown[s])
 #define NOT_EXACT(r, s, age)                                                                       \
 	((age) == OLD && AGE(GUARD(r, s)) == OLD && STATE(GUARD(r, s)) != WRITER)
+#if defined(BROKEN_DROP_WITHOUT_REVOKE) || defined(BROKEN_LINK_ALL_FREE)
+#define GOES_ON(r, s, age) !NOT_EXACT(r, s, age) /* shows what a reader sees, not the model's limit */
+#else
+#define GOES_ON(r, s, age) true
+#endif
 
 /* guard_take() of this generation of slot s; its free lease l. */
 inline take()
@@ -322,6 +332,13 @@ inline give_back()
 	 (upper[lease_slot[l]] != lease_age[l] || lower[lease_slot[l]] != lease_age[l] ||          \
 	  descriptor[lease_slot[l]] != lease_age[l]))
 
+/* What a slot's word in a guard is when the guard is linked. */
+#ifdef BROKEN_LINK_ALL_FREE
+#define START(s) FREE
+#else
+#define START(s) (stage[s] == HOME -> FREE : WRITER)
+#endif
+
 /* What a guard holds before it is linked: nothing that can be taken. */
 #ifdef BROKEN_FILL_BEFORE_LINK
 #define NEW_WORD(s) WORD(START(s), NOW)
@@ -334,6 +351,7 @@ inline give_back()
 /* A take that fails, as it may, changes nothing: it is no step. */
 #define TAKE_MATTERS(r, s, age)                                                                    \
 	(lease_slot[LAST(r)] == NONE && !HAS_ALREADY(r, s, age) && ((age) != NOW || shown[s]) &&   \
+	 GOES_ON(r, s, age) &&                                                                     \
 	 (TAKEABLE(r, s, age) || NOT_EXACT(r, s, age) || MUST_BE_THERE(r, s, age)))
 #define TRY(slot, generation)                                                                      \
 	atomic {                                                                                   \
@@ -368,7 +386,8 @@ active [NR] proctype reader()
 	:: SEES_SOMETHING_ELSE(FIRST(_pid)) -> fooled[FIRST(_pid)] = true
 	:: SEES_SOMETHING_ELSE(LAST(_pid)) -> fooled[LAST(_pid)] = true
 	:: atomic {
-		lease_slot[FIRST(_pid)] != NONE ->
+		lease_slot[FIRST(_pid)] != NONE &&
+			GOES_ON(_pid, lease_slot[FIRST(_pid)], lease_age[FIRST(_pid)]) ->
 		choose(l, FIRST(_pid), YOUNGEST(_pid));
 		s = lease_slot[l];
 		d_step { give_back() }
@@ -396,7 +415,10 @@ end_stopped:
 
 /* Entries that nobody will look at any more are alike. (Only to keep the number of states down.) */
 #if NR != 2
-#error "this is written for two lossless readers"
+#error "written for two lossless readers"
+#endif
+#if NS > 3 || LENDS > 1
+#error "and for a source that has one slot of at most three"
 #endif
 inline forget_recent()
 {
@@ -421,7 +443,7 @@ active [NR] proctype reader()
 {
 	byte s, age, l;
 
-	do
+end:	do
 #ifdef ATTACH
 	:: d_step { /* maps a new guard, notes how far recent[] is, and only then sends READY */
 		!linked[_pid] && !ready[_pid] ->
@@ -527,13 +549,6 @@ end_stopped:
 
 /* ---- daemon ---------------------------------------------------------------------------------- */
 
-/* What a slot's word in a guard is when the guard is linked. */
-#ifdef BROKEN_LINK_ALL_FREE
-#define START(s) FREE
-#else
-#define START(s) (stage[s] == HOME -> FREE : WRITER)
-#endif
-
 /* guard_revoke() in one guard: the exchange. */
 inline revoke_word(generation)
 {
@@ -584,7 +599,6 @@ end:	do
 #endif
 	   d_step {
 		linked[r] = false;
-		leaving[r] = false;
 		busy = false;
 #ifdef LOSSLESS /* what the dead client had goes with it */
 		for (i : FIRST(r) .. LAST(r)) {
@@ -603,8 +617,14 @@ end:	do
 		placed[r] = false;
 #endif
 		forget_recent();
-		wake = true /* a hang-up makes the capture thread look at all words again */
+#ifdef BROKEN_COUNT_RELEASED
+		messages++; /* counts for one, whatever the client had */
 #endif
+#ifndef BROKEN_HANG_UP_WAKES_NOBODY
+		wake = true; /* a hang-up is a reason to look at all words again */
+#endif
+#endif
+		leaving[r] = false
 	   }
 	od
 }
@@ -665,6 +685,8 @@ inline pick_lent()
 #endif
 #ifdef LOSSLESS
 #define IS_OWED(r, s) OWED(r, s)
+#define ALL_TAKEN(r)  (!OWED(r, 0) && !OWED(r, 1) && !OWED(r, NS - 1))
+#define NOBODY_IS_OWED (ALL_TAKEN(0) && ALL_TAKEN(1))
 #else
 #define IS_OWED(r, s) false
 #endif
@@ -811,6 +833,8 @@ inline wait()
 {
 #ifdef BROKEN_COUNT_RELEASED
 	d_step { messages >= waits -> messages = 0; waits = 0 }
+#elif defined(BROKEN_WAIT_FOR_ONE_WORD)
+	d_step { wake -> wake = false; waiting = false }
 #else
 	d_step { wake -> wake = false }
 #endif
@@ -909,6 +933,7 @@ next:	do
 	   :: lends == 0 -> wait()
 	   :: lends == 1
 	   fi
+	:: atomic { lends == 0 -> break } /* the recording ends */
 #endif
 	:: atomic {
 		lends > 0 ->
@@ -972,5 +997,14 @@ next:	do
 	   fi;
 	   s = 0;
 	   how = 0
-	od
+	od;
+#ifdef LOSSLESS
+	if
+	:: untold -> announce()
+	:: !untold
+	fi;
+	NOBODY_IS_OWED;
+end_of_recording:
+	false
+#endif
 }

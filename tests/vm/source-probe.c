@@ -192,20 +192,22 @@ static int stream(struct source *source, struct pool *pool, uint32_t frames, uin
 		r = source->ops->take(source, &frame);
 		if (r < 0 || r == SOURCE_ENDED)
 			return r;
+		if (clock_now() >= deadline_ns)
+			return source_fail(source, -ETIMEDOUT,
+				"no good frame came, but %u damaged ones", result->corrupt);
 		if (r == SOURCE_TRY_AGAIN) {
-			if (clock_now() >= deadline_ns)
-				return source_fail(source, -ETIMEDOUT, "no frame came");
 			wait_for(source, deadline_ns);
 			continue;
 		}
 		if (frame.slot >= pool->slots.count || !pool->given[frame.slot])
 			bug("slot %u comes back, which the source had not", frame.slot);
 		pool->given[frame.slot] = false;
-		deadline_ns = clock_now() + PATIENCE_NS;
-		if (r == SOURCE_CORRUPT)
+		if (r == SOURCE_CORRUPT) {
 			result->corrupt++;
-		else
+		} else {
 			note(result, pool, &frame, result->frames + 1 == frames);
+			deadline_ns = result->ended_ns + PATIENCE_NS;
+		}
 		while (pool->given[next])
 			next = (next + 1) % pool->slots.count;
 		r = give(source, pool, next);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * frame-hash SOCKET COUNT place|copy: prints "id hash" of COUNT frames. place: hashed where they lie; copy:
- * copied, given back, and the copy is hashed. The hash takes 8 of each 64 bytes, so that a slow machine
- * keeps up at full rate, at an offset that moves with the frame's id, so that every byte has its turn. Ends
- * with 1 if a frame was missed or revoked.
+ * frame-hash SOCKET COUNT place|copy: prints "id hash" of COUNT frames. place: hashed where they
+ * lie; copy: copied, given back, and the copy is hashed. The hash takes 8 of each 64 bytes, so that
+ * a slow machine keeps up at full rate, at an offset that moves with the frame's id, so that every
+ * byte has its turn. Ends with 1 if a frame was missed or revoked.
  */
 
 #include "camtap.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hostile.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -28,4 +29,12 @@ void *hostile_fault_page(int *ret_fd)
 	}
 	*ret_fd = fd;
 	return page;
+}
+
+void hostile_fault_wait(int fd)
+{
+	struct uffd_msg message;
+
+	if (read(fd, &message, sizeof message) != sizeof message)
+		hostile_die("userfaultfd", errno);
 }

@@ -46,6 +46,7 @@ int hostile_busy_guard(struct hostile_options *options);
 
 /* hostile-wake.c */
 int hostile_epoll(struct hostile_options *options);
+int hostile_epoll_doorbell(struct hostile_options *options);
 int hostile_epoll_crowd(struct hostile_options *options);
 int hostile_epoll_observer(struct hostile_options *options);
 int hostile_busy_doorbell(struct hostile_options *options);
@@ -62,5 +63,7 @@ int hostile_fork_hold(struct hostile_options *options);
  * userfaultfd, is closed, also in the kernel, for instance in the middle of a read(). NULL: not
  * allowed here. */
 void *hostile_fault_page(int *ret_fd);
+/* Waits until somebody is blocked by the page. */
+void hostile_fault_wait(int fd);
 
 #endif

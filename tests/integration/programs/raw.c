@@ -108,8 +108,7 @@ static int keep(struct raw *raw, const void *buffer, size_t length, uint32_t typ
 
 	switch (type) {
 	case WIRE_WELCOME:
-		error = message_unpack(
-			buffer, length, least, &raw->welcome, sizeof raw->welcome);
+		error = message_unpack(buffer, length, least, &raw->welcome, sizeof raw->welcome);
 		if (error == 0 && raw->welcome.features & WIRE_FEATURE_DOORBELL)
 			error = keep_fd(&raw->doorbell, fds, fd_count, 0);
 		return error;
@@ -204,8 +203,8 @@ bool raw_drain(struct raw *raw)
 
 bool raw_wait(const struct raw *raw, int timeout_ms)
 {
-	struct pollfd fds[2] = {{.fd = raw->socket, .events = POLLIN},
-		{.fd = raw->doorbell, .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = raw->socket, .events = POLLIN}, {.fd = raw->doorbell, .events = POLLIN}};
 
 	return poll(fds, 2, timeout_ms) > 0;
 }
@@ -223,8 +222,8 @@ int raw_map(struct raw *raw)
 		return error;
 	}
 	raw->pool = map;
-	map = mmap(NULL, raw->format.guard_size, PROT_READ | PROT_WRITE, MAP_SHARED, raw->guard_fd,
-		0);
+	map = mmap(
+		NULL, raw->format.guard_size, PROT_READ | PROT_WRITE, MAP_SHARED, raw->guard_fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	raw->guard = map;

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* A frame of the attachment that is being read, up to position `limit`; CAMTAP_TRY_AGAIN: there is
+ * none. */
+static int read_frame(
+	struct camtap *camera, uint64_t limit, bool latest, struct camtap_frame **ret_frame)
+{
+	struct attachment *reading = camera->reading;
+	enum attachment_outcome outcome;
+	struct camtap_frame *frame;
+	uint64_t newest;
+
+	if (!reading)
+		return CAMTAP_TRY_AGAIN;
+	newest = attachment_newest(reading);
+	if (newest > limit)
+		newest = limit;
+	if (reading->cursor > newest)
+		return CAMTAP_TRY_AGAIN;
+	/* First what may fail, so that no frame is lost by it. */
+	if (!camera->spare) {
+		camera->spare = calloc(1, sizeof(*camera->spare));
+		if (!camera->spare)
+			return camera_fail(camera, -ENOMEM, "no memory");
+	}
+	if (!leases_reserve(camera->leases)) {
+		if (!attachment_available(reading, reading->cursor, newest))
+			return CAMTAP_TRY_AGAIN;
+		return camera_fail(camera, -ENOBUFS,
+			"%u frames are held, as many as camtapd allows (max_leases): release one "
+			"before you ask for the next",
+			camera->max_leases);
+	}
+	frame = camera->spare;
+	outcome = latest ? attachment_take_latest(reading, limit, frame)
+			 : attachment_take_next(reading, newest, frame);
+	if (outcome != ATTACHMENT_TAKEN) {
+		leases_give_back(camera->leases);
+		return CAMTAP_TRY_AGAIN;
+	}
+
+	camera->spare = NULL;
+	frame->leases = camera->leases;
+	frame->attachment = attachment_ref(reading);
+	frame->missed = 0;
+	frame->realtime_offset = atomic_load_explicit(
+		&pool_view_header(&reading->view)->realtime_offset, memory_order_relaxed);
+	/* The source waits for a lossless reader from the moment that it is linked, so what is
+	 * missing before its first frame was published before. */
+	if (frame->info.position > reading->counted) {
+		if (!camera->lossless || reading->started)
+			frame->missed = frame->info.position - reading->counted - 1;
+		reading->counted = frame->info.position;
+	}
+	reading->started = true;
+	camera->missed += frame->missed;
+	*ret_frame = frame;
+	return CAMTAP_FRAME;
+}
+
+/* What there is, without waiting. */
+static int take(struct camtap *camera, struct camtap_frame **ret_frame, bool latest)
+{
+	for (;;) {
+		const struct event *head = events_head(camera);
+		int outcome =
+			read_frame(camera, head ? head->after : UINT64_MAX, latest, ret_frame);
+
+		if (outcome != CAMTAP_TRY_AGAIN)
+			return outcome;
+		if (!head)
+			break;
+		outcome = (int)events_pop(camera);
+		if (outcome != CAMTAP_TRY_AGAIN)
+			return outcome;
+	}
+	if (camera->refused < 0)
+		return camera_fail(camera, camera->refused, "%s", camera->refused_text);
+	return CAMTAP_TRY_AGAIN;
+}
+
+static int next(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms, bool latest)
+{
+	int64_t deadline = wake_deadline(timeout_ms), until = 0;
+	int outcome;
+
+	if (!leases_ours(camera->leases))
+		return -ECHILD;
+	if (camera->state == CONNECTION_NEW)
+		return camera_fail(camera, -ENOTCONN, "camtap_connect() was not called");
+
+	/* Once without waiting, to see what is there; then as long as is wanted. */
+	for (;; until = deadline) {
+		int ready = wake_wait(camera, WAKE_FOR_NEXT, until);
+
+		if (ready < 0) {
+			outcome = camera_fail(camera, ready,
+				ready == -EINTR ? "a signal arrived" : "waiting failed");
+			break;
+		}
+		connection_run(camera, (unsigned)ready);
+		camera->woken = false;
+		outcome = take(camera, ret_frame, latest && !camera->lossless);
+		if (outcome != CAMTAP_TRY_AGAIN || (deadline != NEVER && now_ns() >= deadline))
+			break;
+	}
+	wake_update(camera, WAKE_FOR_PROGRAM);
+	return outcome;
+}
+
+int camtap_next(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms)
+{
+	return next(camera, ret_frame, timeout_ms, false);
+}
+
+int camtap_latest(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms)
+{
+	return next(camera, ret_frame, timeout_ms, true);
+}

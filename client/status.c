@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DOCUMENT_SIZE_MAX (16 << 20) /* bytes */
+
+static int wait_for_answer(struct camtap *camera, int64_t deadline)
+{
+	int64_t until = 0;
+
+	for (;; until = deadline) {
+		int ready = wake_wait(camera, WAKE_FOR_STATUS, until);
+
+		if (ready < 0)
+			return camera_fail(camera, ready,
+				ready == -EINTR ? "a signal arrived" : "waiting failed");
+		connection_run(camera, (unsigned)ready);
+		if (camera->status_fd >= 0)
+			return 0;
+		if (camera->refused < 0)
+			return camera_fail(camera, camera->refused, "%s", camera->refused_text);
+		if (deadline != NEVER && now_ns() >= deadline)
+			return camera_fail(camera, -ETIMEDOUT, "%s",
+				camera->away_text[0] != '\0' ? camera->away_text
+							     : "camtapd has not answered in time");
+	}
+}
+
+static int read_document(struct camtap *camera, int fd, uint64_t size, char **ret_json)
+{
+	struct stat stat;
+	uint64_t done = 0;
+	int seals = fcntl(fd, F_GET_SEALS);
+	char *json;
+
+	/* Sealed: so it is memory, which does not block us, and does not shrink while it is read.
+	 */
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || size > DOCUMENT_SIZE_MAX ||
+		fstat(fd, &stat) < 0 || stat.st_size < 0 || (uint64_t)stat.st_size < size)
+		return camera_fail(camera, -EPROTO, "camtapd breaks the protocol: a wrong STATUS");
+	json = malloc(size + 1);
+	if (!json)
+		return camera_fail(camera, -ENOMEM, "no memory");
+	while (done < size) {
+		ssize_t length = pread(fd, json + done, size - done, (off_t)done);
+
+		if (length <= 0) {
+			free(json);
+			return camera_fail(camera, -EIO, "the status document cannot be read");
+		}
+		done += (uint64_t)length;
+	}
+	json[size] = '\0';
+	*ret_json = json;
+	return 0;
+}
+
+int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
+{
+	int result;
+
+	if (!leases_ours(camera->leases))
+		return -ECHILD;
+	if (camera->state == CONNECTION_NEW)
+		return camera_fail(camera, -ENOTCONN, "camtap_connect() was not called");
+
+	camera->status_wanted = true;
+	if (camera->state == CONNECTION_ATTACHED)
+		camera->owed |= CONNECTION_OWED_STATUS;
+	connection_flush(camera);
+	result = wait_for_answer(camera, wake_deadline(timeout_ms));
+	camera->status_wanted = false;
+	camera->owed &= ~(unsigned)CONNECTION_OWED_STATUS;
+	if (result == 0) {
+		result = read_document(camera, camera->status_fd, camera->status_size, ret_json);
+		close(camera->status_fd);
+		camera->status_fd = -1;
+	}
+	wake_update(camera, WAKE_FOR_PROGRAM);
+	return result;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * (1000 * NS_PER_MS) + now.tv_nsec;
+}
+
+int64_t wake_deadline(int timeout_ms)
+{
+	if (timeout_ms < 0)
+		return NEVER;
+	return timeout_ms == 0 ? 0 : now_ns() + timeout_ms * NS_PER_MS;
+}
+
+static uint32_t *events_of(struct wake *wake, enum wake_ready which)
+{
+	return which == WAKE_SOCKET ? &wake->socket_events : &wake->doorbell_events;
+}
+
+int wake_watch(struct camtap *camera, enum wake_ready which, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = which};
+
+	if (epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	*events_of(&camera->wake, which) = EPOLLIN;
+	return 0;
+}
+
+void wake_unwatch(struct camtap *camera, int fd)
+{
+	/* Closing would not do: a forked child may have the fd, too. */
+	(void)epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* Hang-ups are always reported, whatever the events. */
+static void change(struct camtap *camera, enum wake_ready which, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.u32 = which};
+	uint32_t *current = events_of(&camera->wake, which);
+
+	if (*current != events && epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+		*current = events;
+}
+
+int wake_init(struct camtap *camera)
+{
+	struct wake *wake = &camera->wake;
+	int error;
+
+	wake->timer_at = NEVER;
+	wake->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (wake->epoll_fd < 0)
+		return -errno;
+	wake->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (wake->timer_fd < 0) {
+		error = -errno;
+		goto close_epoll;
+	}
+	error = wake_watch(camera, WAKE_TIMER, wake->timer_fd);
+	if (error < 0)
+		goto close_timer;
+	error = wake_watch(camera, WAKE_EVENT, camera->leases->event_fd);
+	if (error < 0)
+		goto close_timer;
+	return 0;
+
+close_timer:
+	close(wake->timer_fd);
+close_epoll:
+	close(wake->epoll_fd);
+	return error;
+}
+
+void wake_finish(struct camtap *camera)
+{
+	close(camera->wake.timer_fd);
+	close(camera->wake.epoll_fd);
+}
+
+/* The timer is readable from `deadline` on, until the deadline is another one. */
+static void set_timer(struct wake *wake, int64_t deadline)
+{
+	struct itimerspec time = {0};
+
+	if (deadline == wake->timer_at)
+		return;
+	if (deadline != NEVER) {
+		time.it_value.tv_sec = deadline / (1000 * NS_PER_MS);
+		time.it_value.tv_nsec = deadline % (1000 * NS_PER_MS);
+	}
+	if (timerfd_settime(wake->timer_fd, TFD_TIMER_ABSTIME, &time, NULL) == 0)
+		wake->timer_at = deadline;
+}
+
+void wake_update(struct camtap *camera, enum wake_for whom)
+{
+	const struct event *head = events_head(camera);
+	const struct attachment *reading = camera->reading;
+	bool frame = false, always, blocked;
+
+	if (reading) {
+		uint64_t to = attachment_newest(reading);
+
+		if (head && to > head->after)
+			to = head->after;
+		frame = attachment_available(reading, reading->cursor, to);
+	}
+	always = !frame && (head || camera->refused < 0);
+	if (whom == WAKE_FOR_STATUS)
+		blocked = leases_update(camera->leases, false, false);
+	else
+		blocked = leases_update(camera->leases, always, frame || camera->woken);
+	if (whom == WAKE_FOR_NEXT)
+		blocked = false;
+
+	/* At the limit frames wake nobody. Without a doorbell that goes for all that the daemon
+	 * says, until a frame is given back: messages cannot be told apart without reading them. */
+	if (camera->connection) {
+		bool deaf = blocked && whom == WAKE_FOR_PROGRAM && camera->doorbell < 0 &&
+			    camera->state == CONNECTION_ATTACHED;
+
+		change(camera, WAKE_SOCKET, camera->connection->socket,
+			(deaf ? 0 : EPOLLIN) | (camera->owed ? EPOLLOUT : 0));
+	}
+	if (camera->doorbell >= 0)
+		change(camera, WAKE_DOORBELL, camera->doorbell,
+			blocked || whom == WAKE_FOR_STATUS ? 0 : EPOLLIN);
+	set_timer(&camera->wake, connection_deadline(camera));
+}
+
+static int remaining_ms(int64_t deadline)
+{
+	int64_t remaining;
+
+	if (deadline == NEVER)
+		return -1;
+	if (deadline == 0)
+		return 0;
+	remaining = deadline - now_ns();
+	if (remaining <= 0)
+		return 0;
+	/* Rounded up: who waits for a millisecond must not spin for one. */
+	remaining = (remaining + NS_PER_MS - 1) / NS_PER_MS;
+	return remaining < INT_MAX ? (int)remaining : INT_MAX;
+}
+
+int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline)
+{
+	struct epoll_event events[4];
+	int count, ready = 0;
+
+	wake_update(camera, whom);
+	count = epoll_wait(camera->wake.epoll_fd, events, 4, remaining_ms(deadline));
+	if (count < 0)
+		return -errno;
+	for (int i = 0; i < count; i++)
+		ready |= (int)events[i].data.u32;
+	return ready;
+}

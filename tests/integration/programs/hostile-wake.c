@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Attacks by way of the wake-up: whoever sends to a socket or writes into a pipe runs the wake-up
+ * functions of everything that waits there, in its own time. A waiting place is an entry of an
+ * epoll set, and there is one for each pair of set and descriptor: duplicates make thousands of
+ * few.
+ */
+
+#include "hostile.h"
+#include "raw.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SETS      400
+#define ENTRIES   200000
+#define CROWD     60
+#define CROWD_FEW 6000 /* entries: a wake-up of somewhat less than half a millisecond */
+
+static int sets[SETS];
+
+static void make_sets(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	for (int i = 0; i < SETS; i++) {
+		sets[i] = epoll_create1(EPOLL_CLOEXEC);
+		if (sets[i] < 0)
+			hostile_die("epoll_create1", errno);
+	}
+}
+
+/* Waits for fd in `count` places. */
+static void wait_everywhere(int fd, unsigned count)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	unsigned set = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (set == 0)
+			fd = dup(fd);
+		if (fd < 0 || epoll_ctl(sets[set], EPOLL_CTL_ADD, fd, &event) < 0)
+			hostile_die("epoll_ctl", errno);
+		set = (set + 1) % SETS;
+	}
+}
+
+/* Up to the FORMAT: no frame is announced yet, so that all the places are there when the first is.
+ */
+static void attach_unready(
+	struct raw *raw, const struct hostile_options *options, uint64_t features)
+{
+	int error;
+
+	raw_init(raw);
+	error = raw_connect(raw, options->socket);
+	if (error == 0)
+		error = raw_hello(raw, "hostile", WIRE_MODE_READ, features);
+	if (error == 0)
+		error = raw_expect(raw, WIRE_FORMAT, 30000);
+	if (error == 0)
+		error = raw_map(raw);
+	if (error < 0)
+		hostile_die("cannot attach", error);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int wait_for_bye(struct hostile_options *options, struct raw *raw)
+{
+	int64_t start = now_ns();
+
+	raw_ready(raw);
+	hostile_ready(options);
+	while (hostile_time_left(options) && raw_drain(raw))
+		raw_wait(raw, 100);
+	printf("{\"code\": %u, \"attached_ms\": %.1f}\n", raw->bye.code,
+		(double)(now_ns() - start) / 1e6);
+	return HOSTILE_DONE;
+}
+
+int hostile_epoll(struct hostile_options *options)
+{
+	struct raw raw;
+
+	make_sets();
+	attach_unready(&raw, options, 0);
+	wait_everywhere(raw.socket, options->count > 0 ? options->count : ENTRIES);
+	return wait_for_bye(options, &raw);
+}
+
+int hostile_epoll_doorbell(struct hostile_options *options)
+{
+	struct raw raw;
+
+	make_sets();
+	attach_unready(&raw, options, WIRE_FEATURE_DOORBELL);
+	if (raw.doorbell < 0)
+		return HOSTILE_SKIPPED;
+	wait_everywhere(raw.doorbell, options->count > 0 ? options->count : ENTRIES);
+	return wait_for_bye(options, &raw);
+}
+
+/* Each of them stays below what one client may cost; together they cost more than a frame's time.
+ */
+int hostile_epoll_crowd(struct hostile_options *options)
+{
+	unsigned count = options->count > 0 ? options->count : CROWD, left = 0;
+	struct raw *crowd = calloc(count, sizeof *crowd);
+
+	if (crowd == NULL)
+		hostile_die("crowd", ENOMEM);
+	make_sets();
+	for (unsigned i = 0; i < count; i++) {
+		attach_unready(&crowd[i], options, 0);
+		wait_everywhere(crowd[i].socket, CROWD_FEW);
+	}
+	for (unsigned i = 0; i < count; i++)
+		raw_ready(&crowd[i]);
+	hostile_ready(options);
+	while (hostile_time_left(options)) {
+		left = 0;
+		for (unsigned i = 0; i < count; i++)
+			left += raw_drain(&crowd[i]);
+		usleep(5000); /* paces the attack */
+	}
+	printf("{\"count\": %u, \"left\": %u}\n", count, left);
+	return HOSTILE_DONE;
+}
+
+/* Frames are not announced to an observer; its answers cost the server thread the same. */
+int hostile_epoll_observer(struct hostile_options *options)
+{
+	unsigned long long asked = 0;
+	struct raw raw;
+	int error;
+
+	make_sets();
+	raw_init(&raw);
+	error = raw_connect(&raw, options->socket);
+	if (error == 0)
+		error = raw_hello(&raw, "hostile", WIRE_MODE_OBSERVE, 0);
+	if (error == 0)
+		error = raw_expect(&raw, WIRE_SOURCE, 30000);
+	if (error < 0)
+		hostile_die("cannot attach", error);
+	wait_everywhere(raw.socket, options->count > 0 ? options->count : ENTRIES);
+	hostile_ready(options);
+	while (hostile_time_left(options)) {
+		asked += raw_send(&raw, WIRE_STATUS) == 0;
+		usleep(1500); /* no flood by the daemon's rule */
+		if (!raw_drain(&raw))
+			break;
+	}
+	printf("{\"asked\": %llu, \"code\": %u}\n", asked, raw.bye.code);
+	return HOSTILE_DONE;
+}
+
+/* ---- the pipe's lock ---- */
+
+static void *fault_page;
+
+static void *read_for_ever(void *userdata)
+{
+	const struct raw *raw = userdata;
+
+	(void)!read(raw->doorbell, fault_page, 1);
+	return NULL;
+}
+
+/* A read of a pipe holds the pipe's lock, which a write takes as well, while it waits for the page
+ * that it is to fill. */
+int hostile_busy_doorbell(struct hostile_options *options)
+{
+	struct raw raw;
+	pthread_t thread;
+	int fault, error;
+
+	fault_page = hostile_fault_page(&fault);
+	if (fault_page == NULL)
+		return HOSTILE_SKIPPED;
+	raw_init(&raw);
+	error = raw_attach(&raw, options->socket, "hostile", WIRE_FEATURE_DOORBELL);
+	if (error < 0)
+		hostile_die("cannot attach", error);
+	if (raw.doorbell < 0)
+		return HOSTILE_SKIPPED;
+	raw_wait(&raw, -1);
+	error = pthread_create(&thread, NULL, read_for_ever, &raw);
+	if (error != 0)
+		hostile_die("thread", error);
+	hostile_fault_wait(fault);
+	hostile_ready(options);
+	hostile_wait(options);
+	printf("{}\n");
+	return HOSTILE_DONE;
+}
