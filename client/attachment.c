@@ -99,7 +99,6 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 	void *base;
 	int error;
 
-	/* The daemon seals it further once it is mapped here. */
 	if (format->guard_stride < sizeof(guard_word) ||
 		format->guard_stride % sizeof(guard_word) != 0 || needed > format->guard_size ||
 		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW, format->guard_size, false)) {
@@ -118,6 +117,14 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 		*ret_why = "its guard cannot be kept from children";
 		munmap(base, format->guard_size);
 		return error;
+	}
+	/* No more writable mappings, no holes: the daemon touches the guard only if it is sealed so. This
+	 * mapping stays writable. */
+	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+	if (!sealed(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, format->guard_size, false)) {
+		*ret_why = "its guard cannot be sealed";
+		munmap(base, format->guard_size);
+		return -EBADMSG;
 	}
 	attachment->guard = base;
 	attachment->guard_size = format->guard_size;

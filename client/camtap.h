@@ -90,7 +90,7 @@ int camtap_set_stream(struct camtap *camera, const char *stream);
 /* What `camtap info` shows for this program; default: the program's name. */
 int camtap_set_client_name(struct camtap *camera, const char *name);
 int camtap_set_mode(struct camtap *camera, enum camtap_mode mode);
-/* 0: be woken by messages instead of the doorbell (a pipe). The doorbell (default, 1) is cheaper.
+/* 0: be woken by messages instead of the doorbell (a socket of its own). The doorbell (default, 1) is cheaper.
  */
 int camtap_set_doorbell(struct camtap *camera, int on);
 

@@ -260,10 +260,10 @@ static int take_doorbell(struct camtap *camera, struct incoming *message)
 	struct stat stat;
 	int error, fd;
 
-	if (message->fd_count < 1 || fstat(message->fds[0], &stat) < 0 || !S_ISFIFO(stat.st_mode))
+	if (message->fd_count < 1 || fstat(message->fds[0], &stat) < 0 || !S_ISSOCK(stat.st_mode))
 		return -EBADMSG;
 	fd = take_fd(message, 0);
-	error = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : wake_watch(camera, WAKE_DOORBELL, fd);
+	error = wake_watch(camera, WAKE_DOORBELL, fd);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -482,7 +482,7 @@ static void drain_doorbell(struct camtap *camera)
 	ssize_t length;
 
 	do
-		length = read(camera->doorbell, rings, sizeof(rings));
+		length = recv(camera->doorbell, rings, sizeof(rings), MSG_DONTWAIT);
 	while (length == sizeof(rings));
 	camera->woken = true;
 	/* The daemon's end is closed: the socket is about to say why. */

@@ -7,14 +7,13 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 /* A send costs some 2 µs. The loop's budget is far above what an honest crowd needs. */
-#define LOOP_BUDGET_NS      (NSEC_PER_MSEC)
+#define LOOP_BUDGET_NS      NSEC_PER_MSEC
 #define LOOP_BUDGET_EACH_NS INT64_C(20000)
-/* What a single send may cost, and what is beyond all doubt. */
-#define SEND_BUDGET_NS  (NSEC_PER_MSEC / 2)
-#define SEND_OUTRAGE_NS (4 * NSEC_PER_MSEC)
+/* A single send that costs this much leaves no doubt. */
+#define SEND_OUTRAGE_NS (10 * NSEC_PER_MSEC)
 #define STRIKES_MAX     3
 
 int announcer_init(struct announcer *announcer, uint32_t target_max)
@@ -37,23 +36,36 @@ bool announce_one(struct announce_target *target, const struct wire_frame *frame
 {
 	int error;
 
-	if (target->doorbell) /* SIGPIPE is ignored; EPIPE: the server thread sees the hang-up */
-		return write(target->fd, "", 1) == 1 || errno != EAGAIN;
+	if (target->doorbell) /* EPIPE: the server thread sees the hang-up */
+		return send(target->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno != EAGAIN;
 	error = message_send(target->fd, &frame->header, NULL, 0);
 	return error != -EAGAIN && error != -ENOBUFS;
 }
 
-static bool strike(struct announce_target *target, int64_t cost_ns)
+bool announce_strike(uint32_t *strikes, int64_t cost_ns, int64_t budget_ns)
 {
-	if (cost_ns <= SEND_BUDGET_NS) {
-		target->strikes = 0;
+	if (cost_ns <= budget_ns) {
+		*strikes = 0;
 		return false;
 	}
-	target->strikes += cost_ns > SEND_OUTRAGE_NS ? STRIKES_MAX : 1;
-	if (target->strikes < STRIKES_MAX)
-		return false;
-	atomic_store_explicit(&target->slow, true, memory_order_relaxed);
-	return true;
+	*strikes += cost_ns > SEND_OUTRAGE_NS ? STRIKES_MAX : 1;
+	return *strikes >= STRIKES_MAX;
+}
+
+static int64_t loop_budget(const struct announcer *announcer)
+{
+	return LOOP_BUDGET_NS + LOOP_BUDGET_EACH_NS * announcer->target_count;
+}
+
+/* In a crowd, each may cost twice its share of the loop: many clients that stay just below what one
+ * may cost would together stop the capture. */
+static int64_t send_budget(const struct announcer *announcer)
+{
+	int64_t share = announcer->target_count > 0
+				? 2 * loop_budget(announcer) / announcer->target_count
+				: ANNOUNCE_BUDGET_NS;
+
+	return share < ANNOUNCE_BUDGET_NS ? share : ANNOUNCE_BUDGET_NS;
 }
 
 enum announce_outcome announce(
@@ -61,7 +73,7 @@ enum announce_outcome announce(
 {
 	enum announce_outcome outcome = ANNOUNCE_DONE;
 	bool timing = announcer->timing;
-	int64_t start = clock_now(), before = 0, after;
+	int64_t start = clock_now(), budget = send_budget(announcer), before = 0, after;
 
 	if (timing)
 		before = clock_read(CLOCK_THREAD_CPUTIME_ID);
@@ -77,11 +89,12 @@ enum announce_outcome announce(
 		if (!timing)
 			continue;
 		after = clock_read(CLOCK_THREAD_CPUTIME_ID);
-		if (strike(target, after - before))
+		if (announce_strike(&target->strikes, after - before, budget)) {
+			atomic_store_explicit(&target->slow, true, memory_order_relaxed);
 			outcome = ANNOUNCE_SLOW;
+		}
 		before = after;
 	}
-	announcer->timing = clock_now() - start >
-			    LOOP_BUDGET_NS + LOOP_BUDGET_EACH_NS * announcer->target_count;
+	announcer->timing = clock_now() - start > loop_budget(announcer);
 	return outcome;
 }

@@ -12,6 +12,12 @@
  * of the next one is timed for itself, and a reader that stays over budget is marked to be
  * disconnected. The sends are measured in this thread's CPU time: being preempted by somebody else
  * is nobody's fault.
+ *
+ * The doorbell is a socket, not a pipe: a pipe has one mutex for both of its ends, and a client
+ * that reads into memory whose page fault does not end keeps it, and with it a non-blocking write,
+ * for as long as it likes. Sending to a Unix socket takes nothing of the receiver's but spin locks.
+ * (Not an eventfd either: both ends would share one description, so a client could clear
+ * O_NONBLOCK, fill the counter, and block the write.)
  */
 
 #include <stdbool.h>
@@ -22,7 +28,7 @@ struct wire_frame;
 
 /* One reader's end; embedded in the client. */
 struct announce_target {
-	int fd; /* socket, or the doorbell's write end */
+	int fd; /* the client's socket, or its doorbell */
 	bool doorbell;
 	uint32_t strikes;        /* capture thread only */
 	_Atomic uint64_t missed; /* announcements that found no room */
@@ -47,7 +53,14 @@ enum announce_outcome {
 enum announce_outcome announce(
 	struct announcer *announcer, const struct wire_frame *frame, uint64_t *missed);
 
-/* Wakes one target; any thread. False if there was no room. */
+/* Wakes one target; any thread. `frame` may be NULL for a doorbell. False if there was no room. */
 bool announce_one(struct announce_target *target, const struct wire_frame *frame);
+
+/* What one send to one client may cost. */
+#define ANNOUNCE_BUDGET_NS INT64_C(500000)
+
+/* Judges what a send cost this thread (CPU time); `strikes` counts those over budget in a row.
+ * True: that is enough, the client is to be disconnected. */
+bool announce_strike(uint32_t *strikes, int64_t cost_ns, int64_t budget_ns);
 
 #endif

@@ -15,14 +15,31 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_USEC   UINT64_C(5000000)
 #define MESSAGES_PER_WAKE_UP 16
 #define FLOOD_MESSAGES       1000 /* per second; RELEASED of a lossless reader does not count */
-#define DOORBELL_SIZE        4096 /* bytes that wait in the pipe of a reader that sleeps */
 
 /* ---- sending ---- */
+
+static void judge_cost(struct client *client, int64_t cost_ns)
+{
+	if (announce_strike(&client->strikes, cost_ns, ANNOUNCE_BUDGET_NS))
+		atomic_store_explicit(&client->reader.target.slow, true, memory_order_relaxed);
+}
+
+/* Sends, and looks what it cost this thread: a client can make it expensive (announce.h). */
+static int send_timed(
+	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
+{
+	int64_t before = clock_read(CLOCK_THREAD_CPUTIME_ID);
+	int error = message_send(client->socket, message, fds, fd_count);
+
+	judge_cost(client, clock_read(CLOCK_THREAD_CPUTIME_ID) - before);
+	return error;
+}
 
 static int send_welcome(struct client *client)
 {
@@ -36,7 +53,7 @@ static int send_welcome(struct client *client)
 	welcome.features = doorbell ? WIRE_FEATURE_DOORBELL : 0;
 	welcome.mode = client->mode;
 	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
-	error = message_send(client->socket, &welcome.header, client->doorbell, doorbell ? 1 : 0);
+	error = send_timed(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
 	if (error == 0 && doorbell) {
 		close(client->doorbell[0]); /* the client has its own now */
 		client->doorbell[0] = -1;
@@ -59,7 +76,7 @@ static int send_format(struct client *client)
 	if (fds[0] < 0)
 		return fds[0];
 	message_init(&format.header, WIRE_FORMAT, sizeof format);
-	error = message_send(client->socket, &format.header, fds, 2);
+	error = send_timed(client, &format.header, fds, 2);
 	close(fds[0]);
 	return error;
 }
@@ -94,7 +111,7 @@ static int send_source(struct client *client)
 	source.error = snapshot.error;
 	source.since_ns = snapshot.since_realtime_ns;
 	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
-	return message_send(client->socket, &source.header, NULL, 0);
+	return send_timed(client, &source.header, NULL, 0);
 }
 
 static int document_memfd(const char *document, size_t size)
@@ -130,9 +147,19 @@ static int send_status(struct client *client)
 		return fd;
 	message_init(&status.header, WIRE_STATUS, sizeof status);
 	status.document_size = size;
-	error = message_send(client->socket, &status.header, &fd, 1);
+	error = send_timed(client, &status.header, &fd, 1);
 	close(fd);
 	return error;
+}
+
+/* True: it was closed. */
+static bool close_if_slow(struct client *client)
+{
+	if (!atomic_load_explicit(&client->reader.target.slow, memory_order_relaxed))
+		return false;
+	client_close(client, WIRE_CODE_SLOW_WAKE,
+		"waking it takes too long: does it wait for its socket in thousands of places?");
+	return true;
 }
 
 /* Sends what is owed, in the order of the bits, until there is no more room; then waits for room.
@@ -159,6 +186,8 @@ static void flush(struct client *client)
 			return;
 		}
 		client->owed &= ~(1u << i);
+		if (close_if_slow(client))
+			return;
 	}
 	(void)sd_event_source_set_io_events(
 		client->io, client->owed != 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -213,11 +242,17 @@ static void say_no(struct client *client, enum wire_code code, const char *text)
 
 static int make_doorbell(struct client *client)
 {
-	if (pipe2(client->doorbell, O_CLOEXEC | O_NONBLOCK) < 0) {
+	int least = 1; /* the kernel makes its minimum of it: a few bells are enough for one who
+			  sleeps */
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, client->doorbell) <
+		0) {
 		client->doorbell[0] = client->doorbell[1] = -1;
 		return -errno;
 	}
-	(void)fcntl(client->doorbell[1], F_SETPIPE_SZ, DOORBELL_SIZE);
+	(void)setsockopt(client->doorbell[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+	/* one way only: nothing that a client sends, fds least of all, can pile up here */
+	(void)shutdown(client->doorbell[1], SHUT_RD);
 	return 0;
 }
 
@@ -283,11 +318,26 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		flush(client);
 }
 
+/* What it costs to wake this client is tried here, before the capture thread has to. False: it was
+ * closed. */
+static bool cheap_to_wake(struct client *client)
+{
+	int64_t before;
+
+	if (!client->reader.target.doorbell) {
+		owe(client, CLIENT_OWED_SOURCE); /* changes nothing if it knows that already */
+		return client->state != CLIENT_CLOSING;
+	}
+	before = clock_read(CLOCK_THREAD_CPUTIME_ID);
+	(void)announce_one(&client->reader.target, NULL);
+	judge_cost(client, clock_read(CLOCK_THREAD_CPUTIME_ID) - before);
+	return !close_if_slow(client);
+}
+
 static void on_ready(struct client *client, const void *buffer, size_t length)
 {
 	struct wire_frame newest;
 	struct wire_ready ready;
-	int error;
 
 	if (message_unpack(buffer, length, sizeof ready, &ready, sizeof ready) < 0) {
 		say_no(client, WIRE_CODE_PROTOCOL, "a READY that is too short");
@@ -299,12 +349,12 @@ static void on_ready(struct client *client, const void *buffer, size_t length)
 		say_no(client, WIRE_CODE_PROTOCOL, "a READY too many");
 		return;
 	}
-	error = guard_memory_seal(&client->guard);
-	if (error < 0) {
-		client_close(client, WIRE_CODE_PROTOCOL, "the guard cannot be sealed: %s",
-			strerror(-error));
+	if (guard_memory_lock(&client->guard) < 0) {
+		say_no(client, WIRE_CODE_PROTOCOL, "a READY whose guard is not sealed");
 		return;
 	}
+	if (!cheap_to_wake(client))
+		return;
 	client->reader.pool.words = client->guard.base;
 	if (!camera_link(client->server->camera, client->pool, &client->reader))
 		return; /* that epoch is over; the next FORMAT is on its way */

@@ -47,9 +47,10 @@ struct client {
 	int64_t since_realtime_ns;
 
 	int socket;
-	int doorbell[2]; /* pipe: read end until WELCOME is sent, write end; -1 */
+	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
 	sd_event_source *io, *exit, *hello_timer;
 	uint32_t owed; /* enum client_owed */
+	uint32_t strikes; /* sends over budget in a row */
 	int64_t flood_window_ns;
 	uint32_t flood_count;
 

@@ -45,10 +45,13 @@ close_fd:
 	return error;
 }
 
-int guard_memory_seal(struct guard_memory *memory)
+int guard_memory_lock(struct guard_memory *memory)
 {
-	if (fcntl(memory->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
-		return -errno;
+	int all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	int seals = fcntl(memory->fd, F_GET_SEALS);
+
+	if (seals < 0 || (seals & all) != all)
+		return -EPERM;
 	close(memory->fd);
 	memory->fd = -1;
 	/* RLIMIT_MEMLOCK may forbid to lock it; then at least it is there (it is swap that could

@@ -8,25 +8,32 @@
  * It is dangerous until it is sealed: a client that may still punch holes into it does so again and
  * again at idle priority on a busy processor, and whoever touches the page next waits for it, for
  * seconds. The client needs its writable mapping first, though, and FUTURE_WRITE forbids making
- * one. Hence three steps: guard_memory_create() makes it (SHRINK and GROW sealed), the client maps
- * it and says READY, guard_memory_seal() adds FUTURE_WRITE and SEAL, after which holes and new
- * mappings are EPERM while the client's old mapping stays writable; and locks it in memory. Between
- * the first and the last step the daemon does not touch it.
+ * one. And the daemon cannot be the one that seals: F_ADD_SEALS takes the inode's lock, which a
+ * client holds for as long as it likes by a pwrite() from memory whose page fault does not end.
+ * Hence:
+ *
+ *   guard_memory_create()  makes it, SHRINK and GROW sealed, all words zero: none can be taken
+ *   the client             maps it, adds FUTURE_WRITE and SEAL, and says READY
+ *   guard_memory_lock()    looks that all four seals are there, which takes no lock, and only then
+ *                          touches the page and locks it in memory
+ *
+ * Once F_ADD_SEALS has succeeded, no hole is being punched any more (it takes the same lock), and
+ * there will be none (EPERM); the client's old mapping stays writable.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct guard_memory {
-	int fd;        /* -1 once sealed */
+	int fd;        /* -1 once locked */
 	uint8_t *base; /* NULL: none */
 	size_t size;   /* bytes */
 };
 
 /* Makes a guard of `slot_count` words, all zero: no word can be taken. */
 int guard_memory_create(uint32_t slot_count, struct guard_memory *ret_memory);
-/* After READY. -EPERM: the client has sealed it first, or keeps it from being sealed. */
-int guard_memory_seal(struct guard_memory *memory);
+/* After READY. -EPERM: the client has not sealed it. */
+int guard_memory_lock(struct guard_memory *memory);
 void guard_memory_destroy(struct guard_memory *memory);
 
 #endif

@@ -548,13 +548,18 @@ static short poll_device(const struct source_v4l2 *v4l2)
 	return poll(&pollfd, 1, 0) > 0 ? pollfd.revents : 0;
 }
 
+static bool is_broken(const struct source_v4l2 *v4l2)
+{
+	return poll_device(v4l2) & (POLLERR | POLLHUP | POLLNVAL);
+}
+
 /* There is no frame: because none has come, or because none can come any more? */
 static int nothing_yet(struct source_v4l2 *v4l2)
 {
 	struct v4l2_capability capability;
 	int r;
 
-	if (!v4l2->streaming || !(poll_device(v4l2) & (POLLERR | POLLHUP | POLLNVAL)))
+	if (!v4l2->streaming || !is_broken(v4l2))
 		return SOURCE_TRY_AGAIN;
 	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_QUERYCAP, &capability);
 	return v4l2_device_fail(&v4l2->device, r < 0 ? r : -EIO, "capturing");
@@ -640,6 +645,12 @@ static int capture_take(struct source *source, struct source_frame *ret_frame)
 	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_DQBUF, &buffer);
 	if (r == -EAGAIN)
 		return nothing_yet(v4l2);
+	if (r == -EIO && v4l2->transfer == TRANSFER_LIBV4L2 && !is_broken(v4l2)) {
+		/* what it could not decode is the driver's again */
+		frame.slot = slot_queue_pop(&v4l2->waiting);
+		*ret_frame = frame;
+		return SOURCE_CORRUPT;
+	}
 	if (r < 0)
 		return v4l2_device_fail(&v4l2->device, r, "capturing");
 	if (buffer.index >= v4l2->buffer_count || !v4l2->buffers[buffer.index].queued)

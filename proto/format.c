@@ -142,8 +142,6 @@ int format_layout_init(uint32_t fourcc, uint32_t width, uint32_t height, uint32_
 		bytesperline = bytesperline_min;
 	if (bytesperline < bytesperline_min)
 		return -EINVAL;
-	if (bytesperline > FORMAT_SIZE_MAX)
-		return -EOVERFLOW;
 
 	/* Pixels of a line with its padding. Only a single plane can have groups of more than one.
 	 */

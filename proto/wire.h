@@ -10,7 +10,7 @@
  *                  <-------------------  WELCOME  (fd: doorbell, if granted), or REFUSED
  *                  <-------------------  SOURCE   (whenever the camera's state changes)
  *                  <-------------------  FORMAT   (fds: pool, guard), once per epoch
- *     READY        ------------------->            the daemon seals the guard and links it in
+ *     READY        ------------------->            the guard is mapped and sealed: link it in
  *                  <-------------------  FRAME    (or a byte in the doorbell), once per frame
  *     RELEASED     ------------------->            only if the lock word asked for it (lossless)
  *     STATUS       ------------------->
@@ -62,7 +62,7 @@ struct wire_header {
 
 /* What either side can do beyond the base protocol; HELLO asks, WELCOME grants. */
 enum wire_feature {
-	WIRE_FEATURE_DOORBELL = 1 << 0, /* wake by a byte in a pipe instead of a FRAME */
+	WIRE_FEATURE_DOORBELL = 1 << 0, /* wake by a byte in a socket of its own, no FRAMEs */
 };
 
 enum wire_mode {
@@ -106,7 +106,8 @@ struct wire_format {
 	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old */
 };
 
-/* The guard of `epoch` is mapped: seal it and link it in. */
+/* The guard of `epoch` is mapped, and the client has added F_SEAL_FUTURE_WRITE and F_SEAL_SEAL to
+ * it (its mapping stays writable): link it in. */
 struct wire_ready {
 	struct wire_header header;
 	uint64_t epoch;

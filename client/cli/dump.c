@@ -46,9 +46,9 @@ struct dump {
 	uint64_t written, missed, revoked, damaged; /* frames */
 	uint64_t bytes;
 	int64_t started_ns, progress_end_ns;
-	/* --interval: the period of the last frame written */
-	bool has_period;
-	uint64_t period_epoch;
+	/* --interval: periods are counted from the first frame on; that of the last frame written,
+	 * or -1 */
+	int64_t periods_start_ns;
 	int64_t period;
 };
 
@@ -66,23 +66,24 @@ static void say_sink_error(struct dump *dump, int error_number)
 }
 
 /* --interval: true for the first frame of each period. A recording's periods are those of its own
- * time. */
+ * time, which starts again with the recording. */
 static bool is_due(struct dump *dump, const struct camtap_frame *frame)
 {
 	int64_t time_ns = camtap_frame_media_time(frame);
-	uint64_t epoch = camtap_frame_epoch(frame);
 	int64_t period;
 
 	if (dump->options->interval_ns == 0)
 		return true;
 	if (time_ns < 0)
 		time_ns = camtap_frame_publish_time(frame);
-	period = time_ns / dump->options->interval_ns;
-	if (dump->has_period && dump->period == period && dump->period_epoch == epoch)
+	if (dump->written == 0 || time_ns < dump->periods_start_ns) {
+		dump->periods_start_ns = time_ns;
+		dump->period = -1;
+	}
+	period = (time_ns - dump->periods_start_ns) / dump->options->interval_ns;
+	if (period == dump->period)
 		return false;
-	dump->has_period = true;
 	dump->period = period;
-	dump->period_epoch = epoch;
 	return true;
 }
 
@@ -100,7 +101,7 @@ static int handle_frame(struct dump *dump, struct camtap_frame *frame)
 	r = capture_take(&dump->capture, frame, reader_name(&dump->reader));
 	if (r == -ESTALE) {
 		dump->revoked++;
-		dump->has_period = false;
+		dump->period = -1;
 		return 0;
 	}
 	if (r < 0) {
@@ -111,7 +112,7 @@ static int handle_frame(struct dump *dump, struct camtap_frame *frame)
 	if (r == -EBADMSG) {
 		if (dump->damaged++ == 0)
 			say(dump, error);
-		dump->has_period = false;
+		dump->period = -1;
 		return 0;
 	}
 	if (r < 0) {

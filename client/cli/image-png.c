@@ -15,9 +15,11 @@
 
 #include <png.h>
 
-/* Lower levels of zlib's 1..9: pictures of a live camera are written one after the other, and the
- * higher ones take several times as long for a few per cent (measured on a photograph at 1080p). */
-static const int compression_level = 3;
+/* Pictures of a live camera are written one after the other. Of a photograph at 1080p, level 1 with
+ * this filter takes a third of the time of zlib's default level 6, and makes it 18 % larger;
+ * libpng's default, to try every filter, takes a third longer for the same size. */
+static const int compression_level = 1;
+static const int filter = PNG_FILTER_PAETH;
 
 static void write_data(png_structp png, png_bytep data, size_t size)
 {
@@ -56,6 +58,7 @@ static void write_header(
 	};
 
 	png_set_compression_level(png, compression_level);
+	png_set_filter(png, PNG_FILTER_TYPE_BASE, filter);
 	png_set_IHDR(png, info, pixels->width, pixels->height, pixels->bits > 8 ? 16 : 8,
 		colour ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
 		PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);

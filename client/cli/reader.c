@@ -27,14 +27,20 @@ const char *reader_name(const struct reader *reader)
 	return reader->given && is_name(reader->given) ? reader->given : "camera";
 }
 
-/* "front: " where a name is known, so that lines of several commands can be told apart. */
+/* "front: TEXT" where a name is known, so that lines of several commands can be told apart; the
+ * library's texts may have it already. */
 static void say(struct reader *reader, const char *text)
 {
 	const char *name = camtap_name(reader->camera);
+	size_t length;
 
 	if (!name)
-		name = reader->given;
-	terminal_say(reader->terminal, "%s%s%s", name ? name : "", name ? ": " : "", text);
+		name = reader->given ? reader->given : "";
+	length = strlen(name);
+	if (length == 0 || (strncmp(text, name, length) == 0 && text[length] == ':'))
+		terminal_say(reader->terminal, "%s", text);
+	else
+		terminal_say(reader->terminal, "%s: %s", name, text);
 }
 
 void reader_say_error(struct reader *reader, int error_number)

@@ -38,18 +38,16 @@ int sink_init(struct sink *ret_sink, const struct options *options)
 		.stream = options->format->stream,
 		.file = {.fd = -1},
 	};
-	int r;
+	int r = 0;
 
 	if (sink.to_stdout) {
 		sink.path = "standard output";
 	} else {
 		sink.sidecar = options->sidecar || options->format->sidecar;
 		r = output_folder_init(&sink.folder, options->output, options->sync);
-		if (r < 0)
-			return fail(ret_sink, NULL, r);
 	}
 	*ret_sink = sink;
-	return 0;
+	return r < 0 ? fail(ret_sink, NULL, r) : 0;
 }
 
 /* NAME-20261121T101112.123456-ID: camera, local time of capture, frame id. */

@@ -66,6 +66,8 @@ static inline void jpeg_append_scan(struct bytes *bytes, const struct jpeg_fixtu
 		uint32_t size = fixture->entropy_bytes ? fixture->entropy_bytes : 100;
 
 		if (restart > 0) {
+			if (fixture->fill)
+				bytes_append_u8(bytes, 0xff);
 			bytes_append_u8(bytes, 0xff);
 			bytes_append_u8(bytes, 0xd0 + ((restart - 1) & 7));
 		}

@@ -752,7 +752,7 @@ static void interval_takes_one_frame_of_each_period(void **state)
 	 */
 	for (uint64_t i = 0; i < ELEMENTS(steps); i++) {
 		steps[i].frame.media_time = -1;
-		steps[i].frame.publish_time = 1000 * ms_ns + (int64_t)i * 40 * ms_ns;
+		steps[i].frame.publish_time = 1050 * ms_ns + (int64_t)i * 40 * ms_ns;
 	}
 	steps[3].frame.revoked = true;
 	result = run(dump_run, &script,
@@ -938,11 +938,11 @@ static void folders_that_cannot_be(void **state)
 	(void)state;
 	snprintf(full, sizeof(full), "%s/no/such", folder);
 	result = run(dump_run, &script, ARGUMENTS("dump", "--output", full));
-	assert_fails(&result, 1, "No such file or directory");
+	assert_fails(&result, 1, "/no/such: No such file or directory");
 	snprintf(full, sizeof(full), "%s/file", folder);
 	fclose(fopen(full, "w"));
 	result = run(dump_run, &script, ARGUMENTS("dump", "--output", full));
-	assert_fails(&result, 1, "Not a directory");
+	assert_fails(&result, 1, "/file: Not a directory");
 }
 
 /* ---- hz ---- */

@@ -25,7 +25,7 @@ static const struct jpeg_fixture kinds[] = {
 	/* 20 x 15 MCUs, then 10 x 8, the last with a marker after the last interval as well */
 	{.width = 160, .height = 120, .restart_interval = 20, .restarts = 14},
 	{.width = 160, .height = 120, .sampling = 0x22, .restart_interval = 10, .restarts = 7},
-	{.width = 160, .height = 120, .restart_interval = 7, .restarts = 42},
+	{.width = 160, .height = 120, .restart_interval = 7, .restarts = 42, .fill = true},
 	/* a component alone has an MCU per block, whatever its sampling factors */
 	{.width = 160,
 		.height = 120,
@@ -260,6 +260,65 @@ static void a_spoiled_byte_is_seen(void **state)
 	}
 }
 
+/* A whole segment before the scan, and what it does. */
+static void a_wrong_segment_is_seen(void **state)
+{
+	static const struct {
+		size_t size; /* the rest are zeros */
+		uint8_t segment[8];
+		enum jpeg_fault fault;
+	} cases[] = {
+		{4 + 193, {0xff, 0xdb, 0, 2 + 193, 0x20}, JPEG_FAULT_SEGMENT}, /* 24 bit */
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 3}, JPEG_FAULT_SEGMENT}, /* 3 codes of 1 bit */
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0x20, 2, 0, 1}, JPEG_FAULT_SEGMENT}, /* class */
+		{4 + 1, {0xff, 0xdd, 0, 2 + 1}, JPEG_FAULT_SEGMENT},                  /* interval */
+		{4 + 3, {0xff, 0xdd, 0, 2 + 3}, JPEG_FAULT_SEGMENT},
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 1, 2}, JPEG_FAULT_NONE},
+		{4 + 129, {0xff, 0xdb, 0, 2 + 129, 0x10}, JPEG_FAULT_NONE},
+		{4 + 2, {0xff, 0xdd, 0, 2 + 2}, JPEG_FAULT_NONE},
+		{4, {0xff, 0xfe, 0, 2}, JPEG_FAULT_NONE}, /* an empty comment */
+		{4, {0xff, 0xe5, 0, 2}, JPEG_FAULT_NONE}, /* no application data */
+		{2, {0xff, 0x01}, JPEG_FAULT_NONE},       /* TEM */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		struct bytes *before = malloc(sizeof(*before));
+		struct jpeg_image found;
+		size_t scan;
+
+		assert_non_null(before);
+		build(&kinds[0]);
+		*before = image;
+		scan = marker_offset(0xda);
+		image.size = scan;
+		bytes_append(&image, cases[i].segment, sizeof(cases[i].segment));
+		memset(image.data + image.size, 0, cases[i].size);
+		image.size = scan + cases[i].size;
+		bytes_append(&image, before->data + scan, before->size - scan);
+		free(before);
+		if (cases[i].fault != JPEG_FAULT_NONE)
+			assert_fault(cases[i].fault);
+		else
+			assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+	}
+}
+
+/* Scans of a progressive image that only refine do not make it whole. */
+static void progressive_images_need_their_first_scans(void **state)
+{
+	struct jpeg_image found;
+
+	(void)state;
+	build(&(struct jpeg_fixture){.width = 64, .height = 64, .progressive = true});
+	assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+	for (size_t i = 0; i + 1 < image.size; i++) {
+		if (image.data[i] == 0xff && image.data[i + 1] == 0xda && image.data[i + 4] == 3)
+			image.data[i + 11] = 1;
+	}
+	assert_fault(JPEG_FAULT_INCOMPLETE);
+}
+
 static void restart_markers_are_counted(void **state)
 {
 	struct jpeg_fixture fixture = {.width = 160, .height = 120, .restart_interval = 20};
@@ -281,6 +340,18 @@ static void restart_markers_are_counted(void **state)
 	assert_int_equal(check(image.data, image.size, &(struct jpeg_image){}), JPEG_CHECK_GOOD);
 	image.size -= 2;
 	bytes_append(&image, "\xff\xd7\xff\xd9", 4);
+	assert_fault(JPEG_FAULT_RESTART);
+
+	fixture.restarts = 15;
+	build(&fixture);
+	image.size -= 2;
+	bytes_append(&image, "\xff\xd7\xff\xd9", 4);
+	assert_fault(JPEG_FAULT_RESTART);
+	fixture.restarts = 14;
+
+	/* the right number, but one of them is another */
+	build(&fixture);
+	image.data[marker_offset(0xd3) + 1] = 0xd5;
 	assert_fault(JPEG_FAULT_RESTART);
 
 	/* a lost interval: one marker missing in the middle, an empty interval */
@@ -408,6 +479,8 @@ int main(void)
 		cmocka_unit_test(padding_is_not_part_of_the_image),
 		cmocka_unit_test(dimensions_must_be_the_expected_ones),
 		cmocka_unit_test(a_spoiled_byte_is_seen),
+		cmocka_unit_test(a_wrong_segment_is_seen),
+		cmocka_unit_test(progressive_images_need_their_first_scans),
 		cmocka_unit_test(restart_markers_are_counted),
 		cmocka_unit_test(a_scan_needs_data),
 		cmocka_unit_test(the_next_image_is_pointed_at),

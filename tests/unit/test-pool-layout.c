@@ -339,7 +339,7 @@ static void an_accepted_header_is_safe(void **state)
 	(void)state;
 	for (size_t first = 0; first < words; first++) {
 		for (size_t second = first; second < words; second++) {
-			if (second * 4 >= offsetof(struct pool_header, reserved))
+			if (second * 4 >= offsetof(struct pool_header, newest))
 				break;
 			for (size_t i = 0; i < ELEMENTS(values) * ELEMENTS(values); i++) {
 				struct pool_view view;

@@ -3,16 +3,17 @@
 /*
  * Runs a source without the daemon around it:
  *
- *   source-probe FRAMES [OPTION OF CAMTAPD]...
+ *   source-probe FRAMES FILE [OPTION OF CAMTAPD]...
  *
- * opens the source, starts it on a memfd that is sealed as the pool is, takes FRAMES frames
- * (damaged ones are counted, not taken), stops and closes it, and does it all again with ten
- * frames. Prints one line, "key=value ..." with the transfer last, and exits with 0. An error of
- * the source is one line on standard error and exit status 1; what no source may do ("BUG: ...")
- * is 3.
+ * opens the source, starts it on a memfd that is sealed as the pool is, takes FRAMES good frames,
+ * stops and closes it, and does it all again with five frames. Says "streaming" at the first frame,
+ * and in the end one line of key=value, the transfer last. The last good frame's bytes go into
+ * FILE. An error of the source is one line on standard error and exit status 1; what no source may
+ * do ("BUG: ...") is exit status 3.
  *
- * Keys: format, size, rate, slots_needed, frames, corrupt, lost, fps, hash (of the last frame),
- * same (all frames have that hash), clock, soe, field, bytesused (of the last frame).
+ * Keys: format, size, rate, needed (slots), frames (good ones), corrupt, lost, fps (of the good
+ * ones), sent (fps with those that were lost or corrupt), same (all frames look alike), clock, soe,
+ * field and bytes (of the last frame).
  */
 
 #include "clock.h"
@@ -46,10 +47,9 @@ struct pool {
 
 struct result {
 	uint32_t frames, corrupt, lost;
-	uint64_t hash, sample;
+	uint64_t sample; /* hash of some bytes of the last frame */
 	bool same;
-	int64_t began_ns, ended_ns;
-	struct source_frame last;
+	struct source_frame first, last;
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void bug(const char *format, ...)
@@ -64,15 +64,16 @@ __attribute__((format(printf, 1, 2), noreturn)) static void bug(const char *form
 	exit(3);
 }
 
-/* FNV-1a over the 64-bit words that are `step` bytes apart. */
-static uint64_t hash_of(const uint8_t *data, size_t size, size_t step)
+/* FNV-1a over some of the bytes: all of 60 pictures of 3 MB in a second is too much under
+ * emulation. */
+static uint64_t sample_of(const uint8_t *data, size_t size)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-	for (size_t i = 0; i < size; i += step) {
-		uint64_t word = 0;
+	for (size_t i = 0; i + sizeof hash <= size; i += 64) {
+		uint64_t word;
 
-		memcpy(&word, data + i, size - i < sizeof word ? size - i : sizeof word);
+		memcpy(&word, data + i, sizeof word);
 		hash = (hash ^ word) * UINT64_C(0x100000001b3);
 	}
 	return hash;
@@ -146,8 +147,16 @@ static void wait_for(struct source *source, int64_t deadline_ns)
 		(void)poll(&pollfd, 1, (int)((deadline_ns - now) / NSEC_PER_MSEC) + 1);
 }
 
-static void note(
-	struct result *result, const struct pool *pool, const struct source_frame *frame, bool last)
+static void write_file(const char *path, const uint8_t *data, size_t size)
+{
+	FILE *file = fopen(path, "we");
+
+	if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0)
+		bug("%s: %s", path, strerror(errno));
+}
+
+static void note(struct result *result, const struct pool *pool, const struct source_frame *frame,
+	const char *path)
 {
 	const uint8_t *data = pool->seen + (size_t)frame->slot * pool->slots.size;
 	uint64_t sample;
@@ -156,27 +165,27 @@ static void note(
 		bug("%u bytes in a slot of %u", frame->bytesused, pool->slots.size);
 	if (is_stale(pool, frame))
 		bug("frame %u, number %u, was not written", frame->sequence, result->frames);
-	if (result->frames > 0 && frame->capture_clock == POOL_CLOCK_MONOTONIC &&
-		frame->capture_time_ns <= result->last.capture_time_ns)
+	if (result->frames > 0 && frame->capture_time_ns <= result->last.capture_time_ns)
 		bug("time goes back by %" PRId64 " ns",
 			result->last.capture_time_ns - frame->capture_time_ns);
-	/* all of 60 pictures of 3 MB in a second is too much under emulation */
-	sample = hash_of(data, frame->bytesused, 64);
-	if (result->frames == 0)
-		result->began_ns = clock_now();
-	result->same = result->frames == 0 || (result->same && sample == result->sample);
+	if (path != NULL)
+		write_file(path, data, frame->bytesused);
+	sample = sample_of(data, frame->bytesused);
+	if (result->frames == 0) {
+		result->first = *frame;
+		result->same = true;
+	} else if (sample != result->sample) {
+		result->same = false;
+	}
 	result->sample = sample;
-	if (last)
-		result->hash = hash_of(data, frame->bytesused, sizeof(uint64_t));
 	result->lost += frame->lost;
 	result->last = *frame;
-	result->ended_ns = clock_now();
 	result->frames++;
 }
 
 /* Takes frames; the source keeps `supply` slots. Negative errno: source->error says why. */
 static int stream(struct source *source, struct pool *pool, uint32_t frames, uint32_t supply,
-	struct result *result)
+	const char *path, struct result *result)
 {
 	int64_t deadline_ns = clock_now() + PATIENCE_NS;
 	uint32_t next = 0, has = 0;
@@ -205,8 +214,10 @@ static int stream(struct source *source, struct pool *pool, uint32_t frames, uin
 		if (r == SOURCE_CORRUPT) {
 			result->corrupt++;
 		} else {
-			note(result, pool, &frame, result->frames + 1 == frames);
-			deadline_ns = result->ended_ns + PATIENCE_NS;
+			note(result, pool, &frame, result->frames + 1 == frames ? path : NULL);
+			if (result->frames == 1 && path != NULL)
+				puts("streaming");
+			deadline_ns = clock_now() + PATIENCE_NS;
 		}
 		while (pool->given[next])
 			next = (next + 1) % pool->slots.count;
@@ -219,7 +230,7 @@ static int stream(struct source *source, struct pool *pool, uint32_t frames, uin
 }
 
 static int run(struct source *source, const struct options *options, uint32_t frames,
-	struct source_format *format, struct result *result)
+	const char *path, struct source_format *format, struct result *result)
 {
 	struct pool pool = {0};
 	int r;
@@ -231,7 +242,7 @@ static int run(struct source *source, const struct options *options, uint32_t fr
 	pool_init(&pool, options->slots > 0 ? options->slots : SLOTS, format->format.frame_size);
 	r = source->ops->start(source, &pool.slots);
 	if (r == 0) {
-		r = stream(source, &pool, frames, format->slots_needed + 1, result);
+		r = stream(source, &pool, frames, format->slots_needed + 1, path, result);
 		source->ops->stop(source);
 	}
 	source->ops->close(source);
@@ -241,20 +252,23 @@ static int run(struct source *source, const struct options *options, uint32_t fr
 
 static void print(const struct source_format *format, const struct result *result)
 {
-	double seconds = (double)(result->ended_ns - result->began_ns) / NSEC_PER_SEC;
+	double seconds = (double)(result->last.capture_time_ns - result->first.capture_time_ns) /
+			 NSEC_PER_SEC;
+	uint32_t intervals = result->frames - 1;
 	char name[FORMAT_TEXT_SIZE];
 
+	if (seconds <= 0)
+		seconds = 1;
 	format_print(format->format.fourcc, name);
-	printf("format=%s size=%ux%u rate=%u/%u slots_needed=%u frames=%u corrupt=%u lost=%u "
-	       "fps=%.2f "
-	       "hash=%016" PRIx64 " same=%d clock=%u soe=%d field=%u bytesused=%u transfer=%s\n",
-		name, format->format.width, format->format.height, format->format.rate_numerator,
-		format->format.rate_denominator, format->slots_needed, result->frames,
-		result->corrupt, result->lost, seconds > 0 ? (result->frames - 1) / seconds : 0,
-		result->hash, result->same, result->last.capture_clock,
+	printf("format=%s size=%ux%u rate=%u/%u needed=%u ", name, format->format.width,
+		format->format.height, format->format.rate_numerator,
+		format->format.rate_denominator, format->slots_needed);
+	printf("frames=%u corrupt=%u lost=%u fps=%.2f sent=%.2f same=%d ", result->frames,
+		result->corrupt, result->lost, intervals / seconds,
+		(intervals + result->lost + result->corrupt) / seconds, result->same);
+	printf("clock=%u soe=%d field=%u bytes=%u transfer=%s\n", result->last.capture_clock,
 		!!(result->last.flags & POOL_FRAME_TIMESTAMP_SOE), result->last.field,
 		result->last.bytesused, format->transfer);
-	fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -267,9 +281,10 @@ int main(int argc, char **argv)
 	uint32_t frames;
 	int r;
 
-	if (argc < 2 || (frames = (uint32_t)atoi(argv[1])) == 0)
-		bug("usage: source-probe FRAMES [OPTION OF CAMTAPD]...");
-	r = options_read(&options, "/nonexistent", argc - 1, argv + 1, error);
+	if (argc < 3 || (frames = (uint32_t)atoi(argv[1])) == 0)
+		bug("usage: source-probe FRAMES FILE [OPTION OF CAMTAPD]...");
+	setlinebuf(stdout);
+	r = options_read(&options, "/nonexistent", argc - 2, argv + 2, error);
 	if (r < 0) {
 		fprintf(stderr, "%s\n", error);
 		return 2;
@@ -280,11 +295,11 @@ int main(int argc, char **argv)
 		options_finish(&options);
 		return 1;
 	}
-	r = run(source, &options, frames, &format, &result);
+	r = run(source, &options, frames, argv[2], &format, &result);
 	if (result.frames > 0)
 		print(&format, &result);
 	if (r == 0)
-		r = run(source, &options, 10, &format, &again);
+		r = run(source, &options, 5, NULL, &format, &again);
 	if (r < 0)
 		fprintf(stderr, "%s\n", source->error);
 	source_destroy(source);

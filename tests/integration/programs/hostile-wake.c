@@ -87,6 +87,7 @@ static int wait_for_bye(struct hostile_options *options, struct raw *raw)
 {
 	int64_t start = now_ns();
 
+	raw_seal(raw);
 	raw_ready(raw);
 	hostile_ready(options);
 	while (hostile_time_left(options) && raw_drain(raw))
@@ -132,8 +133,10 @@ int hostile_epoll_crowd(struct hostile_options *options)
 		attach_unready(&crowd[i], options, 0);
 		wait_everywhere(crowd[i].socket, CROWD_FEW);
 	}
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		raw_seal(&crowd[i]);
 		raw_ready(&crowd[i]);
+	}
 	hostile_ready(options);
 	while (hostile_time_left(options)) {
 		left = 0;

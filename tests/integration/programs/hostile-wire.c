@@ -47,6 +47,8 @@ static void reach(struct raw *raw, const struct hostile_options *options, enum s
 	if (error == 0 && stage >= STAGE_FORMAT)
 		error = raw_map(raw);
 	if (error == 0 && stage == STAGE_READY)
+		error = raw_seal(raw);
+	if (error == 0 && stage == STAGE_READY)
 		error = raw_ready(raw);
 	if (error < 0)
 		hostile_die("cannot attach", error);

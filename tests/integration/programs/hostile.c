@@ -17,7 +17,7 @@ static const struct attack {
 	{"punch", hostile_punch, "holes and new mappings of the guard after READY"},
 	{"punch-first", hostile_punch_first, "a hole in the guard before READY, then reads"},
 	{"punch-idle", hostile_punch_idle, "holes at idle priority around READY"},
-	{"early-seal", hostile_early_seal, "seals the guard before the daemon can"},
+	{"unsealed", hostile_unsealed, "READY without the seals that it asks for"},
 	{"busy-guard", hostile_busy_guard, "a write to the guard that never ends, and READY"},
 	{"epoll", hostile_epoll, "its wake-up is in COUNT epoll sets"},
 	{"epoll-doorbell", hostile_epoll_doorbell, "the same of its doorbell"},

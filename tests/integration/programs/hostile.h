@@ -41,7 +41,7 @@ int hostile_overhold(struct hostile_options *options);
 int hostile_punch(struct hostile_options *options);
 int hostile_punch_first(struct hostile_options *options);
 int hostile_punch_idle(struct hostile_options *options);
-int hostile_early_seal(struct hostile_options *options);
+int hostile_unsealed(struct hostile_options *options);
 int hostile_busy_guard(struct hostile_options *options);
 
 /* hostile-wake.c */

@@ -193,8 +193,9 @@ bool raw_drain(struct raw *raw)
 	char bytes[4096];
 	int result;
 
-	while (raw->doorbell >= 0 && read(raw->doorbell, bytes, sizeof bytes) == sizeof bytes)
-		continue;
+	if (raw->doorbell >= 0)
+		while (recv(raw->doorbell, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+			continue;
 	do
 		result = receive_now(raw);
 	while (result > 0);
@@ -240,7 +241,15 @@ int raw_attach(struct raw *raw, const char *path, const char *name, uint64_t fea
 		error = raw_expect(raw, WIRE_FORMAT, HANDSHAKE_MS);
 	if (error == 0)
 		error = raw_map(raw);
+	if (error == 0)
+		error = raw_seal(raw);
 	return error < 0 ? error : raw_ready(raw);
+}
+
+int raw_seal(struct raw *raw)
+{
+	return fcntl(raw->guard_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0 ? -errno
+											: 0;
 }
 
 guard_word *raw_word(const struct raw *raw, uint32_t slot)
@@ -280,6 +289,14 @@ bool raw_next(struct raw *raw, struct raw_frame *ret_frame)
 bool raw_take_next(struct raw *raw, struct raw_frame *ret_frame)
 {
 	while (raw_next(raw, ret_frame)) {
+		/* no word can be taken before the daemon has heard of READY */
+		bool linked = atomic_load_explicit(
+				      raw_word(raw, ret_frame->slot), memory_order_relaxed) != 0;
+
+		if (!linked) {
+			raw->position = 0;
+			return false;
+		}
 		if (guard_take(raw_word(raw, ret_frame->slot), ret_frame->generation) == GUARD_DONE)
 			return true;
 		raw->missed++;

@@ -47,6 +47,8 @@ int raw_connect(struct raw *raw, const char *path);
 int raw_hello(struct raw *raw, const char *name, enum wire_mode mode, uint64_t features);
 /* Maps the pool and the guard of the last FORMAT. */
 int raw_map(struct raw *raw);
+/* Seals the guard, as a READY demands. */
+int raw_seal(struct raw *raw);
 int raw_ready(struct raw *raw);
 /* All of these, up to READY. */
 int raw_attach(struct raw *raw, const char *path, const char *name, uint64_t features);

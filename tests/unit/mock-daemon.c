@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+#include "mock-daemon.h"
+
+#include "message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <linux/videodev2.h>
+
+enum {
+	LIMIT_MS = 20000, /* for whatever has to come */
+};
+
+/* ---- socket ---- */
+
+void mock_init(struct mock *mock)
+{
+	*mock = (struct mock){.listener = -1, .socket = -1, .doorbell = -1};
+	mock->pool.fd = mock->guard.fd = -1;
+	strcpy(mock->directory, "/tmp/camtap-test.XXXXXX");
+	assert_non_null(mkdtemp(mock->directory));
+	snprintf(mock->path, sizeof(mock->path), "%s/socket", mock->directory);
+	mock_listen(mock);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void drop_pool(struct mock *mock)
+{
+	if (mock->pool.base)
+		munmap(mock->pool.base, mock->pool.size);
+	close_fd(&mock->pool.fd);
+	mock->pool.base = NULL;
+}
+
+static void drop_guard(struct mock *mock)
+{
+	if (mock->guard.base)
+		munmap(mock->guard.base, mock->guard.size);
+	close_fd(&mock->guard.fd);
+	mock->guard.base = NULL;
+}
+
+void mock_finish(struct mock *mock)
+{
+	mock_hang_up(mock);
+	mock_stop_listening(mock);
+	drop_pool(mock);
+	drop_guard(mock);
+	rmdir(mock->directory);
+}
+
+void mock_listen(struct mock *mock)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	strcpy(address.sun_path, mock->path);
+	mock->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_true(mock->listener >= 0);
+	assert_int_equal(
+		bind(mock->listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(mock->listener, 4), 0);
+}
+
+void mock_stop_listening(struct mock *mock)
+{
+	close_fd(&mock->listener);
+	unlink(mock->path);
+}
+
+static void wait_for(int fd)
+{
+	struct pollfd waited = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&waited, 1, LIMIT_MS), 1);
+}
+
+void mock_accept(struct mock *mock)
+{
+	_Alignas(struct wire_header) char buffer[WIRE_MESSAGE_MAX];
+	int fds[MESSAGE_FDS_ROOM], length;
+	size_t fd_count;
+
+	wait_for(mock->listener);
+	mock->socket = accept4(mock->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(mock->socket >= 0);
+	wait_for(mock->socket);
+	length = message_receive(mock->socket, buffer, sizeof(buffer), fds, &fd_count);
+	assert_true(length > 0);
+	assert_int_equal(fd_count, 0);
+	assert_int_equal(message_unpack(buffer, (size_t)length, WIRE_HELLO_SIZE_MIN, &mock->hello,
+				 sizeof(mock->hello)),
+		0);
+	assert_int_equal(mock->hello.header.type, WIRE_HELLO);
+}
+
+void mock_hang_up(struct mock *mock)
+{
+	close_fd(&mock->socket);
+	close_fd(&mock->doorbell);
+	mock->guard.linked = false;
+}
+
+int mock_receive(struct mock *mock)
+{
+	_Alignas(struct wire_header) char buffer[WIRE_MESSAGE_MAX];
+	int fds[MESSAGE_FDS_ROOM], length;
+	struct wire_header header;
+	size_t fd_count;
+
+	length = message_receive(mock->socket, buffer, sizeof(buffer), fds, &fd_count);
+	if (length == -EAGAIN)
+		return 0;
+	if (length <= 0)
+		return -1;
+	assert_int_equal(fd_count, 0);
+	assert_int_equal(
+		message_unpack(buffer, (size_t)length, sizeof(header), &header, sizeof(header)), 0);
+	return (int)header.type;
+}
+
+void mock_send(struct mock *mock, const void *message, const int *fds, size_t fd_count)
+{
+	assert_int_equal(message_send(mock->socket, message, fds, fd_count), 0);
+}
+
+void mock_welcome(struct mock *mock, uint32_t max_leases)
+{
+	struct wire_welcome welcome = {
+		.version = WIRE_VERSION_MAX,
+		.max_leases = max_leases,
+		.features = mock->hello.features & WIRE_FEATURE_DOORBELL,
+		.mode = mock->lossless ? WIRE_MODE_LOSSLESS : mock->hello.mode,
+		.camera = "front",
+	};
+	int doorbell[2];
+
+	mock->lossless = welcome.mode == WIRE_MODE_LOSSLESS;
+	message_init(&welcome.header, WIRE_WELCOME, sizeof(welcome));
+	if (!welcome.features) {
+		mock_send(mock, &welcome, NULL, 0);
+		return;
+	}
+	assert_int_equal(pipe2(doorbell, O_CLOEXEC | O_NONBLOCK), 0);
+	mock_send(mock, &welcome, doorbell, 1);
+	close(doorbell[0]);
+	mock->doorbell = doorbell[1];
+}
+
+void mock_source(struct mock *mock, enum wire_source_state state, const char *text)
+{
+	struct wire_source source = {.state = state};
+
+	message_init(&source.header, WIRE_SOURCE, sizeof(source));
+	snprintf(source.text, sizeof(source.text), "%s", text);
+	mock_send(mock, &source, NULL, 0);
+}
+
+void mock_bye(struct mock *mock, enum wire_type type, uint32_t code, const char *text)
+{
+	struct wire_bye bye = {.code = code};
+
+	message_init(&bye.header, type, sizeof(bye));
+	snprintf(bye.text, sizeof(bye.text), "%s", text);
+	mock_send(mock, &bye, NULL, 0);
+}
+
+/* ---- memory ---- */
+
+static int make_memfd(uint64_t size, uint8_t **ret_base)
+{
+	int fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	*ret_base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(*ret_base != MAP_FAILED);
+	return fd;
+}
+
+static void make_guard(struct mock *mock)
+{
+	struct mock_guard *guard = &mock->guard;
+
+	drop_guard(mock);
+	guard->stride = GUARD_STRIDE;
+	guard->size = 4096; /* bytes: enough for POOL_SLOTS_MAX words */
+	guard->linked = false;
+	guard->fd = make_memfd(guard->size, &guard->base);
+	assert_int_equal(fcntl(guard->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+}
+
+void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak)
+{
+	struct mock_pool *pool = &mock->pool;
+	struct pool_header *layout = &pool->layout;
+
+	drop_pool(mock);
+	memset(pool, 0, sizeof(*pool));
+	assert_int_equal(pool_layout_init(layout, MOCK_SLOTS, MOCK_FRAME_SIZE, 4096), 0);
+	layout->epoch = epoch;
+	layout->format = (struct pool_format){
+		.fourcc = V4L2_PIX_FMT_NV12,
+		.width = MOCK_WIDTH,
+		.height = MOCK_HEIGHT,
+		.field = V4L2_FIELD_NONE,
+		.rate_numerator = 30,
+		.rate_denominator = 1,
+		.frame_size = MOCK_FRAME_SIZE,
+		.plane_count = 2,
+		.planes = {{0, MOCK_WIDTH}, {MOCK_WIDTH * MOCK_HEIGHT, MOCK_WIDTH}},
+	};
+	layout->realtime_offset = 1000000;
+	if (tweak)
+		tweak(layout);
+	pool->size = layout->pool_size;
+	pool->fd = make_memfd(pool->size, &pool->base);
+	memcpy(pool->base, layout, sizeof(*layout));
+	assert_int_equal(fcntl(pool->fd, F_ADD_SEALS,
+				 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
+		0);
+	for (uint32_t slot = 0; slot < layout->slot_count; slot++)
+		pool->generations[slot] = 1;
+	make_guard(mock);
+}
+
+void mock_send_format(struct mock *mock)
+{
+	struct wire_format format = {
+		.epoch = mock->pool.layout.epoch,
+		.pool_size = mock->pool.size,
+		.guard_size = mock->guard.size,
+		.guard_stride = mock->guard.stride,
+		.slot_count = mock->pool.layout.slot_count,
+		.lease_min_ns = 250000000,
+	};
+	int fds[2] = {mock->pool.fd, mock->guard.fd};
+
+	message_init(&format.header, WIRE_FORMAT, sizeof(format));
+	mock_send(mock, &format, fds, 2);
+}
+
+static guard_word *word_of(struct mock *mock, uint32_t slot)
+{
+	return (guard_word *)(mock->guard.base + slot * mock->guard.stride);
+}
+
+void mock_link(struct mock *mock)
+{
+	assert_int_equal(fcntl(mock->guard.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), 0);
+	for (uint32_t slot = 0; slot < mock->pool.layout.slot_count; slot++)
+		guard_init_word(word_of(mock, slot), mock->pool.generations[slot], GUARD_FREE);
+	mock->guard.linked = true;
+}
+
+/* ---- frames ---- */
+
+static struct pool_header *header_of(struct mock *mock)
+{
+	return (struct pool_header *)mock->pool.base;
+}
+
+static struct pool_descriptor *descriptor_of(struct mock *mock, uint32_t slot)
+{
+	return (struct pool_descriptor *)(mock->pool.base + mock->pool.layout.descriptor_offset +
+					  slot * mock->pool.layout.descriptor_stride);
+}
+
+static void fill(struct mock *mock, uint32_t slot, uint64_t value)
+{
+	_Atomic uint64_t *pixels =
+		(_Atomic uint64_t *)(mock->pool.base + mock->pool.layout.slot_offset +
+				     slot * mock->pool.layout.slot_stride);
+
+	for (size_t i = 0; i < MOCK_FRAME_SIZE / sizeof(*pixels); i++)
+		atomic_store_explicit(&pixels[i], value, memory_order_relaxed);
+}
+
+uint64_t mock_pixel(uint64_t epoch, uint64_t position)
+{
+	return epoch * 1000003 + position;
+}
+
+uint32_t mock_newest_slot(const struct mock *mock)
+{
+	for (uint32_t slot = 0; slot < mock->pool.layout.slot_count; slot++) {
+		if (mock->pool.newest > 0 && mock->pool.positions[slot] == mock->pool.newest)
+			return slot;
+	}
+	return UINT32_MAX;
+}
+
+uint32_t mock_take_slot(struct mock *mock, bool revoke)
+{
+	const struct mock_pool *pool = &mock->pool;
+	uint32_t newest = mock_newest_slot(mock), oldest = UINT32_MAX, best = UINT32_MAX;
+
+	for (uint32_t slot = 0; slot < pool->layout.slot_count; slot++) {
+		if (slot == newest)
+			continue;
+		if (oldest == UINT32_MAX || pool->positions[slot] < pool->positions[oldest])
+			oldest = slot;
+		if (mock->guard.linked &&
+			!guard_looks_free(word_of(mock, slot), pool->generations[slot]))
+			continue;
+		if (best == UINT32_MAX || pool->positions[slot] < pool->positions[best])
+			best = slot;
+	}
+	if (!mock->guard.linked)
+		return best;
+	if (best != UINT32_MAX &&
+		guard_lock(word_of(mock, best), pool->generations[best]) == GUARD_DONE)
+		return best;
+	if (!revoke)
+		return UINT32_MAX;
+	(void)guard_revoke(word_of(mock, oldest), pool->generations[oldest]);
+	return oldest;
+}
+
+void mock_revoke(struct mock *mock, uint32_t slot)
+{
+	(void)guard_revoke(word_of(mock, slot), mock->pool.generations[slot]);
+	fill(mock, slot, UINT64_MAX);
+}
+
+void mock_publish_slot(struct mock *mock, uint32_t slot)
+{
+	struct mock_pool *pool = &mock->pool;
+	uint64_t position = pool->newest + 1;
+	const struct pool_frame frame = {
+		.position = position,
+		.frame_id = position,
+		.capture_time_ns = 5000 + (int64_t)position,
+		.publish_time_ns = 7000 + (int64_t)position,
+		.media_time_ns = -1,
+		.sequence = (uint32_t)position + 100,
+		.flags = POOL_FRAME_KEYFRAME,
+		.capture_clock = POOL_CLOCK_MONOTONIC,
+		.field = V4L2_FIELD_TOP,
+		.bytesused = MOCK_FRAME_SIZE,
+		.plane_count = 2,
+		.planes = {{0, MOCK_WIDTH * MOCK_HEIGHT, MOCK_WIDTH, 0},
+			{MOCK_WIDTH * MOCK_HEIGHT, MOCK_WIDTH * MOCK_HEIGHT / 2, MOCK_WIDTH, 0}},
+	};
+	pool_recent *recent = (pool_recent *)(pool->base + pool->layout.recent_offset);
+
+	fill(mock, slot, mock_pixel(pool->layout.epoch, position));
+	pool->generations[slot]++;
+	pool->positions[slot] = position;
+	pool->newest = position;
+	pool_frame_store(descriptor_of(mock, slot), &frame);
+	atomic_store_explicit(&descriptor_of(mock, slot)->generation, pool->generations[slot],
+		memory_order_release);
+	if (mock->guard.linked)
+		guard_publish(word_of(mock, slot), pool->generations[slot], mock->lossless);
+	atomic_store_explicit(&recent[(position - 1) % pool->layout.recent_count],
+		pool_recent_value(pool->generations[slot], slot), memory_order_release);
+	atomic_store_explicit(&header_of(mock)->newest, position, memory_order_release);
+}
+
+bool mock_ring(struct mock *mock)
+{
+	struct wire_frame frame = {.epoch = mock->pool.layout.epoch};
+	int error;
+
+	if (mock->doorbell >= 0)
+		return write(mock->doorbell, "", 1) == 1 || errno == EAGAIN;
+	message_init(&frame.header, WIRE_FRAME, sizeof(frame));
+	error = message_send(mock->socket, &frame.header, NULL, 0);
+	return error == 0 || error == -EAGAIN;
+}
+
+bool mock_publish(struct mock *mock)
+{
+	uint32_t slot = mock_take_slot(mock, !mock->lossless);
+
+	if (slot == UINT32_MAX)
+		return false;
+	mock_publish_slot(mock, slot);
+	return !mock->guard.linked || mock_ring(mock);
+}

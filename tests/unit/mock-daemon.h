@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CAMTAP_TESTS_MOCK_DAEMON_H
+#define CAMTAP_TESTS_MOCK_DAEMON_H
+
+/*
+ * The daemon's side of the protocol, step by step and under the test's control: nothing happens but
+ * what the test calls. It has one client, really writes into a sealed pool, and takes the real
+ * steps on the guard. Failures are failures of the test (cmocka); use it from the test's own
+ * thread, but for mock_publish() and mock_ring(), which fail by returning false.
+ */
+
+#include "guard.h"
+#include "pool-layout.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#define MOCK_SLOTS      4
+#define MOCK_WIDTH      64
+#define MOCK_HEIGHT     32
+#define MOCK_FRAME_SIZE (MOCK_WIDTH * MOCK_HEIGHT * 3 / 2) /* NV12 */
+
+struct mock_pool {
+	uint8_t *base;
+	uint64_t size;
+	int fd;
+	struct pool_header layout; /* its own copy: what is in the pool may be made wrong */
+	uint64_t generations[POOL_SLOTS_MAX];
+	uint64_t positions[POOL_SLOTS_MAX]; /* 0: no frame */
+	uint64_t newest;
+};
+
+struct mock_guard {
+	uint8_t *base;
+	uint32_t size, stride;
+	int fd;
+	bool linked;
+};
+
+struct mock {
+	char directory[64];
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int listener, socket, doorbell; /* -1: closed */
+	struct wire_hello hello;        /* the last one that came */
+	struct mock_pool pool;
+	struct mock_guard guard;
+	bool lossless;
+};
+
+/* What of a pool or its FORMAT is to be different. */
+typedef void mock_tweak(struct pool_header *layout);
+
+void mock_init(struct mock *mock);
+void mock_finish(struct mock *mock);
+void mock_listen(struct mock *mock);
+void mock_stop_listening(struct mock *mock);
+
+/* Accepts the client, waiting for it, and reads its HELLO. */
+void mock_accept(struct mock *mock);
+void mock_hang_up(struct mock *mock);
+/* Is there a message from the client? Its type; 0: none; -1: it has hung up. */
+int mock_receive(struct mock *mock);
+
+/* Sends a message; the fds stay the caller's. */
+void mock_send(struct mock *mock, const void *message, const int *fds, size_t fd_count);
+/* Grants the doorbell if the client asked for it. */
+void mock_welcome(struct mock *mock, uint32_t max_leases);
+void mock_source(struct mock *mock, enum wire_source_state state, const char *text);
+/* REFUSED or BYE. */
+void mock_bye(struct mock *mock, enum wire_type type, uint32_t code, const char *text);
+
+/* Makes a pool and a guard for it, instead of the ones before. */
+void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak);
+void mock_send_format(struct mock *mock);
+/* After READY: seals the guard and sets its words. */
+void mock_link(struct mock *mock);
+
+/* Locks the slot of the oldest frame, or revokes it if none is free; UINT32_MAX: none. */
+uint32_t mock_take_slot(struct mock *mock, bool revoke);
+/* Takes the slot from its reader, frame or not; the pixels become garbage. */
+void mock_revoke(struct mock *mock, uint32_t slot);
+/* Fills a slot that was taken, and publishes it without waking anybody. */
+void mock_publish_slot(struct mock *mock, uint32_t slot);
+bool mock_ring(struct mock *mock);
+/* All of it: a frame is published. */
+bool mock_publish(struct mock *mock);
+/* The slot that the newest frame is in. */
+uint32_t mock_newest_slot(const struct mock *mock);
+
+/* What every 64-bit word of the frame at `position` is. */
+uint64_t mock_pixel(uint64_t epoch, uint64_t position);
+
+#endif
