@@ -486,7 +486,7 @@ static void drain_doorbell(struct camtap *camera)
 	while (length == sizeof(rings));
 	camera->woken = true;
 	/* The daemon's end is closed: the socket is about to say why. */
-	if (length == 0)
+	if (length == 0 || (length < 0 && errno != EAGAIN))
 		drop_doorbell(camera);
 }
 

@@ -8,22 +8,25 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-/* A send costs some 2 µs. The loop's budget is far above what an honest crowd needs. */
-#define LOOP_BUDGET_NS      NSEC_PER_MSEC
-#define LOOP_BUDGET_EACH_NS INT64_C(20000)
-/* A single send that costs this much leaves no doubt. */
-#define SEND_OUTRAGE_NS (10 * NSEC_PER_MSEC)
-#define STRIKES_MAX     3
+/* In units of an honest send: far above what an honest crowd needs. */
+#define BUDGET_UNITS           250
+#define LOOP_BUDGET_UNITS      500
+#define LOOP_BUDGET_EACH_UNITS 10
 
-int announcer_init(struct announcer *announcer, uint32_t target_max)
+#define UNIT_MIN_NS       INT64_C(2000)
+#define UNIT_MAX_NS       INT64_C(50000)
+#define CALIBRATION_SENDS 31
+
+int announcer_init(struct announcer *announcer, uint32_t target_max, int64_t unit_ns)
 {
 	announcer->targets = calloc(target_max, sizeof *announcer->targets);
 	if (announcer->targets == NULL)
 		return -ENOMEM;
 	announcer->target_count = 0;
 	announcer->target_max = target_max;
-	announcer->timing = false;
+	announcer->unit_ns = unit_ns;
 	return 0;
 }
 
@@ -42,59 +45,89 @@ bool announce_one(struct announce_target *target, const struct wire_frame *frame
 	return error != -EAGAIN && error != -ENOBUFS;
 }
 
-bool announce_strike(uint32_t *strikes, int64_t cost_ns, int64_t budget_ns)
+static int compare_costs(const void *a, const void *b)
 {
-	if (cost_ns <= budget_ns) {
-		*strikes = 0;
-		return false;
+	int64_t difference = *(const int64_t *)a - *(const int64_t *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+int64_t announce_calibrate(void)
+{
+	int64_t costs[CALIBRATION_SENDS], unit;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		return UNIT_MIN_NS;
+	for (int i = 0; i < CALIBRATION_SENDS; i++) {
+		int64_t before = clock_read(CLOCK_THREAD_CPUTIME_ID);
+
+		(void)send(ends[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		costs[i] = clock_read(CLOCK_THREAD_CPUTIME_ID) - before;
 	}
-	*strikes += cost_ns > SEND_OUTRAGE_NS ? STRIKES_MAX : 1;
-	return *strikes >= STRIKES_MAX;
+	close(ends[0]);
+	close(ends[1]);
+	qsort(costs, CALIBRATION_SENDS, sizeof *costs, compare_costs);
+	unit = costs[CALIBRATION_SENDS / 2];
+	return unit < UNIT_MIN_NS ? UNIT_MIN_NS : unit > UNIT_MAX_NS ? UNIT_MAX_NS : unit;
 }
 
-static int64_t loop_budget(const struct announcer *announcer)
+static int64_t loop_budget(int64_t unit_ns, uint32_t target_count)
 {
-	return LOOP_BUDGET_NS + LOOP_BUDGET_EACH_NS * announcer->target_count;
+	return unit_ns * (LOOP_BUDGET_UNITS + (int64_t)LOOP_BUDGET_EACH_UNITS * target_count);
 }
 
-/* In a crowd, each may cost twice its share of the loop: many clients that stay just below what one
- * may cost would together stop the capture. */
-static int64_t send_budget(const struct announcer *announcer)
+int64_t announce_budget(int64_t unit_ns, uint32_t target_count)
 {
-	int64_t share = announcer->target_count > 0
-				? 2 * loop_budget(announcer) / announcer->target_count
-				: ANNOUNCE_BUDGET_NS;
+	int64_t budget = BUDGET_UNITS * unit_ns, share = budget;
 
-	return share < ANNOUNCE_BUDGET_NS ? share : ANNOUNCE_BUDGET_NS;
+	if (target_count > 0)
+		share = 2 * loop_budget(unit_ns, target_count) / target_count;
+	return share < budget ? share : budget;
+}
+
+/* True: somebody is a suspect now. */
+static bool suspect_above(struct announcer *announcer, int64_t budget_ns)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < announcer->target_count; i++) {
+		struct announce_target *target = announcer->targets[i];
+
+		if (target->cost_ns <= budget_ns)
+			continue;
+		atomic_store_explicit(&target->suspect, true, memory_order_relaxed);
+		found = true;
+	}
+	return found;
 }
 
 enum announce_outcome announce(
 	struct announcer *announcer, const struct wire_frame *frame, uint64_t *missed)
 {
-	enum announce_outcome outcome = ANNOUNCE_DONE;
-	bool timing = announcer->timing;
-	int64_t start = clock_now(), budget = send_budget(announcer), before = 0, after;
+	uint32_t count = announcer->target_count;
+	int64_t start = clock_now(), before = start, worst = 0;
 
-	if (timing)
-		before = clock_read(CLOCK_THREAD_CPUTIME_ID);
-	for (uint32_t i = 0; i < announcer->target_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		struct announce_target *target = announcer->targets[i];
+		bool woken = !atomic_load_explicit(&target->suspect, memory_order_relaxed) &&
+			     announce_one(target, frame);
+		int64_t after = clock_now();
 
-		if (atomic_load_explicit(&target->slow, memory_order_relaxed))
-			continue;
-		if (!announce_one(target, frame)) {
+		/* without room nobody was woken, so that cannot have cost anything */
+		target->cost_ns = woken ? after - before : 0;
+		if (target->cost_ns > worst)
+			worst = target->cost_ns;
+		if (!woken) {
 			atomic_fetch_add_explicit(&target->missed, 1, memory_order_relaxed);
 			++*missed;
 		}
-		if (!timing)
-			continue;
-		after = clock_read(CLOCK_THREAD_CPUTIME_ID);
-		if (announce_strike(&target->strikes, after - before, budget)) {
-			atomic_store_explicit(&target->slow, true, memory_order_relaxed);
-			outcome = ANNOUNCE_SLOW;
-		}
 		before = after;
 	}
-	announcer->timing = clock_now() - start > loop_budget(announcer);
-	return outcome;
+	if (worst > BUDGET_UNITS * announcer->unit_ns ||
+		before - start > loop_budget(announcer->unit_ns, count))
+		return suspect_above(announcer, announce_budget(announcer->unit_ns, count))
+			       ? ANNOUNCE_SUSPECT
+			       : ANNOUNCE_DONE;
+	return ANNOUNCE_DONE;
 }

@@ -8,10 +8,13 @@
  *
  * A non-blocking send never waits, but it is not always short: whoever adds duplicates of its
  * socket to a hundred thousand epoll sets makes the kernel walk them all inside the daemon's send
- * (1.1 ms for 20,000, 114 ms for a million). So the loop is timed; after one over budget, each send
- * of the next one is timed for itself, and a reader that stays over budget is marked to be
- * disconnected. The sends are measured in this thread's CPU time: being preempted by somebody else
- * is nobody's fault.
+ * (1.1 ms for 20,000, 114 ms for a million). So each send is timed, and a reader whose send was
+ * over budget is a suspect: the capture thread leaves it out, and the server thread rings it
+ * instead, until a ring is within the budget (then it was the machine's fault, and the reader is
+ * cleared), or PROBES_MAX in a row were not (then it is disconnected). The suspicion goes by the
+ * clock, which is cheap to read; the judgement by CPU time, so that being preempted is nobody's
+ * fault; and all budgets are multiples of what a send costs on this machine. A new reader is a
+ * suspect until it is linked in: the capture thread never meets one that has not been rung.
  *
  * The doorbell is a socket, not a pipe: a pipe has one mutex for both of its ends, and a client
  * that reads into memory whose page fault does not end keeps it, and with it a non-blocking write,
@@ -26,27 +29,29 @@
 struct pool;
 struct wire_frame;
 
+#define ANNOUNCE_PROBES_MAX 10
+
 /* One reader's end; embedded in the client. */
 struct announce_target {
 	int fd; /* the client's socket, or its doorbell */
 	bool doorbell;
-	uint32_t strikes;        /* capture thread only */
-	_Atomic uint64_t missed; /* announcements that found no room */
-	_Atomic bool slow;       /* over budget too often: disconnect */
+	int64_t cost_ns;         /* of the last send; capture thread only */
+	_Atomic uint64_t missed; /* announcements that found no room, or were left out */
+	_Atomic bool suspect;
 };
 
 struct announcer {
 	struct announce_target **targets; /* room for target_max */
 	uint32_t target_count, target_max;
-	bool timing; /* the last loop was over budget */
+	int64_t unit_ns; /* announce_calibrate() */
 };
 
-int announcer_init(struct announcer *announcer, uint32_t target_max);
+int announcer_init(struct announcer *announcer, uint32_t target_max, int64_t unit_ns);
 void announcer_finish(struct announcer *announcer);
 
 enum announce_outcome {
 	ANNOUNCE_DONE,
-	ANNOUNCE_SLOW, /* a target was newly marked slow */
+	ANNOUNCE_SUSPECT, /* the server thread should look */
 };
 
 /* Wakes every target; adds the announcements that found no room to *missed. */
@@ -56,11 +61,13 @@ enum announce_outcome announce(
 /* Wakes one target; any thread. `frame` may be NULL for a doorbell. False if there was no room. */
 bool announce_one(struct announce_target *target, const struct wire_frame *frame);
 
-/* What one send to one client may cost. */
-#define ANNOUNCE_BUDGET_NS INT64_C(500000)
+/* What an honest send costs on this machine, in ns of CPU time: measured with a socket of our own.
+ * At least 2 µs, at most 50 µs. */
+int64_t announce_calibrate(void);
 
-/* Judges what a send cost this thread (CPU time); `strikes` counts those over budget in a row.
- * True: that is enough, the client is to be disconnected. */
-bool announce_strike(uint32_t *strikes, int64_t cost_ns, int64_t budget_ns);
+/* What one send may cost, in ns, where `target_count` readers are woken: 250 units, but in a crowd
+ * twice the share of what all may cost together. Many that stay just below what one may cost would
+ * otherwise stop the capture in sum. */
+int64_t announce_budget(int64_t unit_ns, uint32_t target_count);
 
 #endif

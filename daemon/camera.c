@@ -405,7 +405,7 @@ static int deliver(struct camera *camera, const struct source_frame *from)
 	pthread_mutex_unlock(&camera->lock);
 
 	error = give_slots(camera, slots, count);
-	tell = announce(&camera->announcer, &message, &missed) == ANNOUNCE_SLOW;
+	tell = announce(&camera->announcer, &message, &missed) == ANNOUNCE_SUSPECT;
 
 	pthread_mutex_lock(&camera->lock);
 	camera->announcing = false;
@@ -687,7 +687,7 @@ static int lock_init(pthread_mutex_t *lock)
 }
 
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
-	int notify_fd, struct camera **ret_camera)
+	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera)
 {
 	struct camera *camera = calloc(1, sizeof *camera);
 	sigset_t all, old;
@@ -703,7 +703,7 @@ int camera_create(const struct options *options, struct source *source, struct p
 	error = lock_init(&camera->lock);
 	if (error < 0)
 		goto free_camera;
-	error = announcer_init(&camera->announcer, options->max_clients);
+	error = announcer_init(&camera->announcer, options->max_clients, send_unit_ns);
 	if (error < 0)
 		goto destroy_lock;
 	camera->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

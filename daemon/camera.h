@@ -62,9 +62,9 @@ struct camera_snapshot {
 };
 
 /* `source` and `pinned` stay the caller's; `notify_fd` is an eventfd, written whenever the server
- * thread should look (camera_snapshot, camera_take_*). */
+ * thread should look (camera_snapshot, camera_take_*). `send_unit_ns`: announce_calibrate(). */
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
-	int notify_fd, struct camera **ret_camera);
+	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera);
 /* Stops the capture thread, gives the current pool up (camera_take_finished() returns it). */
 void camera_stop(struct camera *camera);
 void camera_destroy(struct camera *camera);

@@ -24,20 +24,22 @@
 
 /* ---- sending ---- */
 
-static void judge_cost(struct client *client, int64_t cost_ns)
+static void suspect(struct client *client)
 {
-	if (announce_strike(&client->strikes, cost_ns, ANNOUNCE_BUDGET_NS))
-		atomic_store_explicit(&client->reader.target.slow, true, memory_order_relaxed);
+	atomic_store_explicit(&client->reader.target.suspect, true, memory_order_relaxed);
+	(void)eventfd_write(client->server->notify_fd, 1);
 }
 
-/* Sends, and looks what it cost this thread: a client can make it expensive (announce.h). */
+/* Sends, and looks what it took: a client can make it expensive (announce.h). */
 static int send_timed(
 	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
 {
-	int64_t before = clock_read(CLOCK_THREAD_CPUTIME_ID);
+	const struct server *server = client->server;
+	int64_t before = clock_now();
 	int error = message_send(client->socket, message, fds, fd_count);
 
-	judge_cost(client, clock_read(CLOCK_THREAD_CPUTIME_ID) - before);
+	if (clock_now() - before > announce_budget(server->send_unit_ns, server->reader_count))
+		suspect(client);
 	return error;
 }
 
@@ -152,16 +154,6 @@ static int send_status(struct client *client)
 	return error;
 }
 
-/* True: it was closed. */
-static bool close_if_slow(struct client *client)
-{
-	if (!atomic_load_explicit(&client->reader.target.slow, memory_order_relaxed))
-		return false;
-	client_close(client, WIRE_CODE_SLOW_WAKE,
-		"waking it takes too long: does it wait for its socket in thousands of places?");
-	return true;
-}
-
 /* Sends what is owed, in the order of the bits, until there is no more room; then waits for room.
  */
 static void flush(struct client *client)
@@ -186,8 +178,6 @@ static void flush(struct client *client)
 			return;
 		}
 		client->owed &= ~(1u << i);
-		if (close_if_slow(client))
-			return;
 	}
 	(void)sd_event_source_set_io_events(
 		client->io, client->owed != 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -206,6 +196,7 @@ void client_forget_pool(struct client *client)
 	guard_memory_destroy(&client->guard);
 	client->reader.pool.words = NULL;
 	client->pool = NULL;
+	client->ready = false;
 	client->owed &= ~(uint32_t)CLIENT_OWED_FORMAT;
 }
 
@@ -318,25 +309,50 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		flush(client);
 }
 
-/* What it costs to wake this client is tried here, before the capture thread has to. False: it was
- * closed. */
-static bool cheap_to_wake(struct client *client)
+static void link_in(struct client *client)
 {
-	int64_t before;
+	struct wire_frame newest;
 
-	if (!client->reader.target.doorbell) {
-		owe(client, CLIENT_OWED_SOURCE); /* changes nothing if it knows that already */
-		return client->state != CLIENT_CLOSING;
+	client->ready = false;
+	client->reader.pool.words = client->guard.base;
+	if (!camera_link(client->server->camera, client->pool, &client->reader))
+		return; /* that epoch is over; the next FORMAT is on its way */
+	/* what is there already is worth a look, however long the next frame takes */
+	if (camera_newest(client->server->camera, &newest))
+		(void)announce_one(&client->reader.target, &newest);
+}
+
+void client_probe(struct client *client)
+{
+	struct announce_target *target = &client->reader.target;
+	const struct server *server = client->server;
+	int64_t before = clock_read(CLOCK_THREAD_CPUTIME_ID), cost;
+	bool rung;
+
+	/* SOURCE changes nothing if the client knows that already */
+	rung = target->doorbell ? announce_one(target, NULL) : send_source(client) == 0;
+	cost = clock_read(CLOCK_THREAD_CPUTIME_ID) - before;
+	/* without room it was not woken: that neither clears nor counts, unless it happens again
+	 * and again */
+	if (rung && cost <= announce_budget(server->send_unit_ns, server->reader_count))
+		client->probes = 0;
+	else if (++client->probes >= ANNOUNCE_PROBES_MAX) {
+		client_close(client, WIRE_CODE_SLOW_WAKE,
+			"waking it takes too long: does it wait for its socket in thousands of "
+			"places?");
+		return;
 	}
-	before = clock_read(CLOCK_THREAD_CPUTIME_ID);
-	(void)announce_one(&client->reader.target, NULL);
-	judge_cost(client, clock_read(CLOCK_THREAD_CPUTIME_ID) - before);
-	return !close_if_slow(client);
+	if (rung && client->probes > 0) {
+		suspect(client); /* again, when the others have had their turn */
+		return;
+	}
+	atomic_store_explicit(&target->suspect, false, memory_order_relaxed);
+	if (client->ready)
+		link_in(client);
 }
 
 static void on_ready(struct client *client, const void *buffer, size_t length)
 {
-	struct wire_frame newest;
 	struct wire_ready ready;
 
 	if (message_unpack(buffer, length, sizeof ready, &ready, sizeof ready) < 0) {
@@ -353,14 +369,8 @@ static void on_ready(struct client *client, const void *buffer, size_t length)
 		say_no(client, WIRE_CODE_PROTOCOL, "a READY whose guard is not sealed");
 		return;
 	}
-	if (!cheap_to_wake(client))
-		return;
-	client->reader.pool.words = client->guard.base;
-	if (!camera_link(client->server->camera, client->pool, &client->reader))
-		return; /* that epoch is over; the next FORMAT is on its way */
-	/* what is there already is worth a look, however long the next frame takes */
-	if (camera_newest(client->server->camera, &newest))
-		(void)announce_one(&client->reader.target, &newest);
+	client->ready = true;
+	suspect(client);
 }
 
 /* True: more messages per second than any program has a reason for. */

@@ -49,8 +49,9 @@ struct client {
 	int socket;
 	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
 	sd_event_source *io, *exit, *hello_timer;
-	uint32_t owed; /* enum client_owed */
-	uint32_t strikes; /* sends over budget in a row */
+	uint32_t owed;   /* enum client_owed */
+	bool ready;      /* READY came; linked in as soon as it is no suspect any more */
+	uint32_t probes; /* rings over budget in a row */
 	int64_t flood_window_ns;
 	uint32_t flood_count;
 
@@ -73,6 +74,9 @@ void client_hang_up(struct client *client);
 void client_offer_pool(struct client *client, struct pool *pool);
 void client_forget_pool(struct client *client);
 void client_tell_source(struct client *client);
+
+/* A suspect (announce.h) is rung once, and then cleared, or disconnected, or stays one. */
+void client_probe(struct client *client);
 
 /* The capture thread has let go of it: to the reaper. */
 void client_reap(struct client *client);

@@ -175,7 +175,7 @@ static void drop_finished_pools(struct server *server)
 	}
 }
 
-static void expel_offenders(struct server *server)
+static void judge_readers(struct server *server)
 {
 	struct client *next;
 
@@ -194,10 +194,8 @@ static void expel_offenders(struct server *server)
 				"its guard holds what no client of the protocol writes");
 			break;
 		default:
-			if (atomic_load_explicit(&reader->target.slow, memory_order_relaxed))
-				client_close(client, WIRE_CODE_SLOW_WAKE,
-					"waking it takes too long: does it wait for its socket in "
-					"thousands of places?");
+			if (atomic_load_explicit(&reader->target.suspect, memory_order_relaxed))
+				client_probe(client);
 			break;
 		}
 	}
@@ -242,7 +240,7 @@ static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *us
 	(void)source;
 	(void)revents;
 	(void)eventfd_read(fd, &count);
-	expel_offenders(server);
+	judge_readers(server);
 	drop_finished_pools(server);
 	offer_pool(server);
 	tell_state(server);
@@ -309,6 +307,8 @@ int server_run(const struct options *options, struct source *source, struct list
 	sigset_t signals;
 	int error;
 
+	server.send_unit_ns = announce_calibrate();
+
 	/* signals come through the event loop; blocked before any thread is made */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
@@ -332,7 +332,8 @@ int server_run(const struct options *options, struct source *source, struct list
 	error = reaper_create(on_reaped, &server, &server.reaper);
 	if (error < 0)
 		goto unref_event;
-	error = camera_create(options, source, &server.pinned, server.notify_fd, &server.camera);
+	error = camera_create(options, source, &server.pinned, server.notify_fd,
+		server.send_unit_ns, &server.camera);
 	if (error < 0)
 		goto destroy_reaper;
 	error = add_events(&server);

@@ -27,6 +27,7 @@ struct server {
 	struct reaper *reaper;
 	int notify_fd;         /* eventfd: the capture thread or the reaper has news */
 	int reserve_fd;        /* given up to accept, and close, when there are no fds left */
+	int64_t send_unit_ns;  /* announce_calibrate() */
 	uint64_t seen_version; /* of the camera's snapshot */
 
 	struct client *clients; /* attached or new; not those that are closing */

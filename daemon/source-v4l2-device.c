@@ -35,6 +35,11 @@ int v4l2_device_fail(const struct v4l2_device *device, int error, const char *do
 	case -ENODEV:
 	case -ENXIO:
 		return source_fail(device->source, error, "%s has been unplugged", path);
+	case -EIO:
+		return source_fail(device->source, error,
+			"%s: its driver reports an error while %s; if that goes on, try another "
+			"cable or port",
+			path, doing);
 	default:
 		return source_fail(
 			device->source, error, "%s: %s: %s", path, doing, strerror(-error));

@@ -1,85 +1,92 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The guard mutex, as a model for Spin. `tests/model/run` checks every configuration below and
- * shows that each broken variant is caught.
+ * The guard mutex of proto/guard.h, as a model for Spin. `tests/model/run` checks each configuration
+ * below completely, and that each broken variant is caught.
  *
  * WHAT IS MODELLED
  *
- * One daemon, NR readers, one pool of NS slots. Every process touches shared memory one word, or
- * one half of a picture, per step, and Spin tries every order of those steps. The steps are the
- * functions of proto/guard.h:
+ * One daemon, NR readers, one pool of NS slots. A process touches shared memory one word, or one half
+ * of a picture, per step, and Spin tries every order of those steps:
  *
- *	guard_take()              take(): FREE,g or OFFERED,g -> READER,g
- *	guard_release()           give_back(): READER,g -> FREE,g, anything else is -ESTALE
- *	guard_lock_for_writing()  lock_word(): FREE,g -> WRITER,g in one guard
- *	guard_undo()              hand_word(.., FREE, NOW): the source never had the slot
- *	guard_publish()           hand_word() after next_generation(): FREE,g+1 or OFFERED,g+1
- *	guard_discard()           the same with FREE, no announcement, the descriptor left invalid
- *	guard_revoke()            revoke_word(): exchange to WRITER,g
- *	guard_wait()              in lock_word(): sets WAITED on the word that refused
+ *	guard_take()		take()
+ *	guard_release()		give_back()
+ *	guard_lock()		lock_word(), which is also guard_looks_free() and guard_wait()
+ *	guard_undo(), guard_publish(), guard_discard()	hand_word(); next_generation() made g+1 of g
+ *	guard_revoke()		revoke_word()
+ *	guard_init_word()	in server, before the guard is linked
+ *	guard_holds()		not modelled: what it promises, P1 promises for a release at that moment
  *
- * Proctype capture is the capture thread together with the source, which has a slot from stage LENT
- * on and writes the picture as two halves, so that a torn one can be seen. Proctype server is what the
- * server thread does for one client: link it and drop it, under the lock over the list of clients.
- * Proctype reader is a client, proctype copier one that reads without a lease.
+ * "capture" is the capture thread together with the source, which has a slot from stage LENT on and
+ * writes the picture in two halves, so that a torn one can be seen. "server" is what the server thread
+ * does for a client under the lock over the list of clients: link it, drop it. "reader" is a client,
+ * "copier" one that reads without a lease.
  *
  * PROPERTIES (their names appear in Spin's message when one fails)
  *
  *	P1  No reader is fooled: whoever releases successfully saw only the frame that it took.
  *	P2  A revoked holder's release says -ESTALE, and nobody else's does.
  *	P3  No slot is written while a linked reader has a valid lease on it.
- *	P4  No slot is stuck: a word refuses the writer only for a lease or an offer that exists. (A
- *	    dropped guard is not asked. So after a drop every slot that no other reader holds can be
- *	    taken again.)
+ *	P4  No slot is stuck: a word refuses the writer only for a lease or an offer that exists. (Dropped
+ *	    guards are not asked. So after a drop every slot that no other reader holds can be taken.)
  *	P5  Lossless: nothing is overwritten, and no take fails, before the reader has had its frame.
  *	P6  The newest frame can be taken for as long as it is the newest.
  *	P7  A copy that was made without a lease, and accepted, is one whole frame.
- *	End states. Lossy: capture never waits for a reader. Every reader may stop for good wherever
- *	it is (SIGSTOP), capture has no end state, so it must still find a step. Lossless: no deadlock.
- *	Nothing ever ends there, so a state without a step is one. A reader that is never told of a frame
- *	ends up in one too, because the source waits for it: so no frame is forgotten.
+ *
+ *	"invalid end state" in Spin's message is a process that waits for ever. Lossy: capture waits
+ *	for no reader. With STOP every reader may stop for good wherever it is (SIGSTOP), and capture,
+ *	for which no end is valid, must still find a step. Lossless: capture must reach the recording's
+ *	end with every frame taken, or go on; so there is no deadlock, and nobody is left untold.
  *
  * WHAT IS ABSTRACTED AWAY, AND WHY THAT IS SOUND
  *
- * Generations are kept as ages. The protocol only asks whether two generations of a slot are equal,
- * never which is greater. So the model stores with every remembered generation (in a word, a lease,
- * a descriptor, a picture, recent[]) how far it lies behind the slot's present one: NEXT, NOW, BEFORE,
- * OLD. next_generation() ages them all at once; that is bookkeeping, not a step of the program.
- * So a run is of any length: no bound on frames, no counter that wraps. OLD stands for many
- * generations and is never equal to itself; P8, the model's check of itself, says that no word that
- * could be taken or released gets that old, so that nothing is hidden by it.
+ * Generations are kept as ages. The protocol asks whether two generations of a slot are equal, never
+ * which is greater. So the model keeps with everything that remembers a generation (a word, a lease,
+ * a descriptor, a picture, recent[]) how far it lies behind the slot's present one. next_generation()
+ * ages them all; that is bookkeeping, not a step of the program. Runs are thus of any length, with no
+ * bound on frames and no counter that wraps. OLD stands for many generations and equals nothing, not
+ * even itself. That hides nothing as long as no word that could be taken or released gets OLD: P8,
+ * the model's check of itself. (No word of a real guard wraps either: 48 bits of generation.)
  *
- * A lossy reader does not read recent[] or messages: it tries to take, whenever it likes, any generation
- * that was ever shown. No queue, delay or loss of announcements lets a real one do more. (slot,
- * generation) is one value here: a program must read the two of recent[] as a pair.
+ * A lossy reader reads neither recent[] nor messages: at any time it tries to take any generation that
+ * was ever shown. No queue, delay or loss of announcements lets a real one do more. The pair (slot,
+ * generation) is one value here: who reads recent[] must not mix the slot of one with the generation
+ * of another.
  *
- * The daemon's loads before its compare-and-swaps ("look first") only make it try less often; here it
- * tries any slot but the newest at any time. lease_min, the choice whom to revoke, and reserve are
- * policy: here any slot but the newest is revoked at any time.
+ * The daemon's looks before guard_lock() only make it try less often; here it tries any slot but the
+ * newest, at any time. lease_min, whom to revoke, reserve: policy; here any slot but the newest is
+ * revoked at any time.
  *
- * A hostile client writes what it likes into its own guard. All that the daemon learns from a word is
- * whether its compare-and-swap succeeded, so such a client is a refusal out of nowhere: the branch
- * marked "hostile" in capture.
+ * A hostile client writes what it likes into its own guard. All that the daemon does about a word is
+ * to swap it, or not, so such a client is a refusal out of nowhere: the branch "hostile". (Lossless
+ * has none: there a client may hold up the source, that is what lossless is.)
  *
- * A reader that re-attaches with old frames in its hands has two guards, and is two readers. Here it
- * gets the new guard when it has given everything back. A lossy reader that dies is one that stops and
- * is dropped. Holds of one frame that the library merely counts are one lease.
+ * Looking at a picture is a step only when something is wrong with it, and is noted only as long
+ * as the lease is valid: by P2 a release that succeeds was valid up to then. In the same way a take
+ * that fails, and may, is no step; and what is in a discarded slot does not matter, since its
+ * generation is never shown.
  *
- * The lock is held for one walk through the guards at a time, and not from there to recent[]; a program
- * that holds it longer has fewer orders.
+ * A reader that re-attaches with old frames in its hands has two guards, and is two readers; here it
+ * gets a new guard when it has given everything back. A lossy reader that dies is one that stops and
+ * is dropped. Several holds of one frame, which the library merely counts, are one lease.
  *
- * Spin's memory is sequentially consistent, so it cannot show what the orders in the table are for:
- * a relaxed take or release, a release store as revocation. herd7 did. BROKEN_REVOKE_BY_STORE is
- * therefore written as what ARM64 makes of it: visible only after the first write of the picture.
+ * The lock is held for one walk through the guards, and not from there to recent[]; a program that
+ * holds it for longer has fewer orders.
+ *
+ * Spin's memory is sequentially consistent. It cannot show what the memory orders are for (a relaxed
+ * take or release, a release store as revocation); herd7 did. BROKEN_REVOKE_BY_STORE is therefore
+ * written as what ARM64 makes of it: the store is visible only after the first write of the picture.
  *
  * SETTINGS
  *
- *	NR, NS, LENDS, LEASES   readers, slots, slots with the source at once, leases per reader (1, 2)
- *	ATTACH                  readers come, go, and are thrown out at any time
- *	COPIER                  a reader without leases
- *	LOSSLESS                the lossless stream; readers come, die and come back
- *	KEEP_REFERENCE          lossless: reader 0 keeps one frame, any, while it waits for the next
- *	KEEP_LAST               lossless: readers keep their last frame until they have the next
- *	BROKEN_...              a mistake that must be caught, explained where it is used
+ *	NR, NS, LENDS, LEASES	readers, slots, slots with the source at once, leases per reader (1, 2)
+ *	OLD=4			one generation more is kept exactly
+ *	STOP			readers may stop for good
+ *	ATTACH			readers come, go, and are thrown out at any time (lossless: die)
+ *	COPIER			a reader without leases, too
+ *	LOSSLESS		the lossless stream; all readers are lossless
+ *	KEEP_REFERENCE		lossless: reader 0 keeps one frame, any, while it waits for the next
+ *	KEEP_LAST		lossless: every reader keeps its last frame until it has the next
+ *	BROKEN_...		a mistake that must be caught, explained where it is made
  */
 
 #ifndef NR
@@ -95,13 +102,13 @@
 #define LEASES 1
 #endif
 
-/* A word: its state, and above it the age of its generation. A page of zeroes is FREE, NEVER. */
+/* A word: its state, and above it the age of its generation. 0, which nobody can take, is FREE, NEVER. */
 #define FREE	0
 #define OFFERED 1
 #define READER	2
 #define WRITER	3
 #define WAITED	4 /* flag beside OFFERED or READER */
-#define WORD(state, age) ((state) + 8 * (age))
+#define WORD(state, age) ((state) | (age) << 3)
 #define STATE(word)	 ((word) & 7)
 #define AGE(word)	 ((word) >> 3)
 
@@ -126,8 +133,8 @@
 /* Shared memory. */
 byte word[NR * NS] = (STARTS_LINKED -> WORD(FREE, NOW) : 0); /* the guards */
 #define GUARD(r, s) word[(r) * NS + (s)]
-byte upper[NS] = OLD, lower[NS] = OLD; /* the pictures */
-byte descriptor[NS] = NEVER;			 /* its generation; NEVER is "invalid" */
+byte upper[NS] = OLD, lower[NS] = OLD; /* the pictures: whose pixels these are */
+byte descriptor[NS] = NEVER;	       /* its generation; NEVER is "invalid" */
 byte newest = NONE;
 #ifdef LOSSLESS
 byte recent_slot[NS] = NONE, recent_age[NS]; /* [0] is the newest */
@@ -140,10 +147,10 @@ byte stage[NS];
 #define LENT   2 /* the source may write it */
 #define HALF   3 /* the source has written the upper half */
 #define FULL   4 /* and the lower one */
-byte lends;	 /* slots that are not HOME */
-bool busy;	 /* the lock over the list of clients */
+byte lends;			 /* slots that are not HOME */
+bool busy;			 /* the lock over the list of clients */
 bool linked[NR] = STARTS_LINKED; /* the list of clients */
-bool ready[NR];	 /* READY has come, not linked yet */
+bool ready[NR];			 /* READY has come, not linked yet */
 #ifdef LOSSLESS
 bool wake; /* some message or hang-up since the capture thread last looked */
 #ifdef BROKEN_COUNT_RELEASED
@@ -151,18 +158,18 @@ byte messages, waits; /* RELEASED that came; words on which WAITED was set */
 #endif
 #endif
 
-/* The readers' private state. Lease l belongs to reader l / LEASES; its oldest comes first. */
+/* The readers' private state: leases FIRST(r) to LAST(r), which may be one, the oldest first. */
 byte lease_slot[NR * LEASES] = NONE, lease_age[NR * LEASES];
-#define FIRST(r) ((r) * LEASES)
-#define LAST(r)	 ((r) * LEASES + LEASES - 1)
+#define FIRST(r)    ((r) * LEASES)
+#define LAST(r)	    ((r) * LEASES + LEASES - 1)
 #define UNUSED(r)   (FIRST(r) + (LEASES - 1) * (lease_slot[FIRST(r)] != NONE))
 #define YOUNGEST(r) (FIRST(r) + (LEASES - 1) * (lease_slot[LAST(r)] != NONE))
 #ifdef LOSSLESS
 byte behind[NR]; /* entries of recent[] that it has not looked at */
 bool bell[NR];	 /* announced and not drained: a byte in the doorbell, or a FRAME in the queue */
-bool awake[NR] = STARTS_LINKED;
-bool owes[NR]; /* has released a word with WAITED; RELEASED still to be sent */
-bool dead[NR]; /* killed; the hang-up not handled yet */
+bool awake[NR] = STARTS_LINKED; /* has drained the bell and not yet looked at all of recent[] */
+bool owes[NR];	 /* has released a word with WAITED; RELEASED still to be sent */
+bool dead[NR];	 /* killed; the hang-up not handled yet */
 #ifdef BROKEN_START_AFTER_LINK
 bool placed[NR];
 #endif
@@ -172,7 +179,7 @@ byte copy_slot = NONE, copy_age;
 bool copy_bad;
 #endif
 
-/* What happened, for the properties; no process decides anything by it. */
+/* What happened, for the properties; no process decides anything by it (shown: see the essay). */
 bool valid[NR * LEASES];  /* this lease was taken and not revoked */
 bool fooled[NR * LEASES]; /* its holder has seen something else than the frame that it took */
 bool leaving[NR];	  /* is being dropped */
@@ -190,8 +197,11 @@ hidden byte P1_no_reader_is_fooled, P2_ESTALE_for_the_revoked_only, P3_no_write_
 	P7_accepted_copies_are_whole, P8_ages_are_exact; /* all false, there for their names */
 #define PROPERTY(name, condition) assert(name || (condition))
 
-hidden byte i; /* loops inside a d_step */
+hidden byte i; /* for loops inside a d_step */
 
+/* The inlines work on the variables of the process that uses them: s is the slot, r the reader. */
+
+/* Slot s goes on to g+1: whatever remembers one of its generations ages. */
 inline next_generation()
 {
 	for (i : 0 .. NR - 1) {
@@ -214,7 +224,7 @@ inline next_generation()
 	shown[s] = false
 }
 
-/* Any slot, or any of a reader's leases; never blocks. */
+/* Any of them. */
 inline choose(variable, from, to)
 {
 	variable = from;
@@ -244,8 +254,7 @@ inline choose(variable, from, to)
 #define IS_MINE(r, s, age) ((STATE(GUARD(r, s)) & 3) == READER && SAME_GENERATION(r, s, age))
 #endif
 
-/* The library's count of holds spares the compare-and-swap for all but the first. */
-#ifdef BROKEN_COUNT_PER_SLOT /* a revoked lease of an older generation counts as a hold */
+#ifdef BROKEN_COUNT_PER_SLOT /* a revoked lease of an older frame in this slot is a hold to count on */
 #define COUNTED(r, s, age) (lease_slot[FIRST(r)] == (s) || lease_slot[LAST(r)] == (s))
 #define COUNTED_TWICE(r)   (lease_slot[FIRST(r)] == lease_slot[LAST(r)])
 #else
@@ -253,22 +262,23 @@ inline choose(variable, from, to)
 #define COUNTED_TWICE(r)   false
 #endif
 
-/* Is this generation of the slot a lease of the reader's already? Then the library counts. */
+/* The reader has this very frame already: the library would count, and leave the word alone. */
 #define HELD(l, s, age) (lease_slot[l] == (s) && lease_age[l] == (age))
 #define HAS_ALREADY(r, s, age) (HELD(FIRST(r), s, age) || HELD(LAST(r), s, age))
 
+/* Taking what is not IS_FREE or IS_OFFERED is an overrun, which must not befall MUST_BE_THERE. */
 #define TAKEABLE(r, s, age) (COUNTED(r, s, age) || IS_FREE(r, s, age) || IS_OFFERED(r, s, age))
 #define MUST_BE_THERE(r, s, age)                                                                   \
 	(linked[r] && !leaving[r] && (s) == newest && (age) == NOW && shown[s])
 #define NOT_EXACT(r, s, age)                                                                       \
 	((age) == OLD && AGE(GUARD(r, s)) == OLD && STATE(GUARD(r, s)) != WRITER)
 #if defined(BROKEN_DROP_WITHOUT_REVOKE) || defined(BROKEN_LINK_ALL_FREE)
-#define GOES_ON(r, s, age) !NOT_EXACT(r, s, age) /* shows what a reader sees, not the model's limit */
+#define GOES_ON(r, s, age) !NOT_EXACT(r, s, age) /* so that a reader's mishap is found, not P8 */
 #else
 #define GOES_ON(r, s, age) true
 #endif
 
-/* guard_take() of this generation of slot s; its free lease l. */
+/* guard_take() of this generation of slot s, for the reader's unused lease l. */
 inline take()
 {
 	PROPERTY(P8_ages_are_exact, !NOT_EXACT(_pid, s, age));
@@ -276,8 +286,8 @@ inline take()
 	:: TAKEABLE(_pid, s, age) ->
 		if
 		:: COUNTED(_pid, s, age)
-		:: else -> GUARD(_pid, s) = GUARD(_pid, s) - STATE(GUARD(_pid, s)) + READER +
-					    (STATE(GUARD(_pid, s)) & WAITED)
+		:: else -> GUARD(_pid, s) =
+				WORD(READER | STATE(GUARD(_pid, s)) & WAITED, AGE(GUARD(_pid, s)))
 		fi;
 		lease_slot[l] = s;
 		lease_age[l] = age;
@@ -288,7 +298,8 @@ inline take()
 	:: else -> /* overrun */
 		PROPERTY(P6_the_newest_can_be_taken, !MUST_BE_THERE(_pid, s, age));
 #ifdef LOSSLESS
-		PROPERTY(P5_no_frame_is_lost, !(linked[_pid] && !leaving[_pid] && age == NOW && OWED(_pid, s)))
+		PROPERTY(P5_no_frame_is_lost,
+			 !(linked[_pid] && !leaving[_pid] && age == NOW && OWED(_pid, s)))
 #endif
 	fi
 }
@@ -319,7 +330,7 @@ inline give_back()
 		PROPERTY(P1_no_reader_is_fooled, !fooled[l]);
 		PROPERTY(P2_ESTALE_for_the_revoked_only, valid[l])
 	:: else ->
-#ifdef BROKEN_RELEASE_BY_EXCHANGE /* notices that it was revoked, when it is too late */
+#ifdef BROKEN_RELEASE_BY_EXCHANGE /* it learns that it was revoked, and has undone the revocation */
 		GUARD(_pid, s) = WORD(FREE, lease_age[l]);
 #endif
 		PROPERTY(P2_ESTALE_for_the_revoked_only, !valid[l])
@@ -328,19 +339,19 @@ inline give_back()
 }
 
 #define SEES_SOMETHING_ELSE(l)                                                                     \
-	(valid[l] && !fooled[l] &&                                                    \
+	(valid[l] && !fooled[l] &&                                                                 \
 	 (upper[lease_slot[l]] != lease_age[l] || lower[lease_slot[l]] != lease_age[l] ||          \
 	  descriptor[lease_slot[l]] != lease_age[l]))
 
 /* What a slot's word in a guard is when the guard is linked. */
-#ifdef BROKEN_LINK_ALL_FREE
+#ifdef BROKEN_LINK_ALL_FREE /* even what is being written */
 #define START(s) FREE
 #else
 #define START(s) (stage[s] == HOME -> FREE : WRITER)
 #endif
 
 /* What a guard holds before it is linked: nothing that can be taken. */
-#ifdef BROKEN_FILL_BEFORE_LINK
+#ifdef BROKEN_FILL_BEFORE_LINK /* a lease in a guard that the daemon does not ask yet */
 #define NEW_WORD(s) WORD(START(s), NOW)
 #else
 #define NEW_WORD(s) WORD(FREE, NEVER)
@@ -348,7 +359,6 @@ inline give_back()
 
 #ifndef LOSSLESS
 
-/* A take that fails, as it may, changes nothing: it is no step. */
 #define TAKE_MATTERS(r, s, age)                                                                    \
 	(lease_slot[LAST(r)] == NONE && !HAS_ALREADY(r, s, age) && ((age) != NOW || shown[s]) &&   \
 	 GOES_ON(r, s, age) &&                                                                     \
@@ -365,7 +375,7 @@ inline give_back()
 		l = 0                                                                              \
 	}
 
-active [NR] proctype reader()
+active [NR] proctype reader() /* lossy */
 {
 	byte s, age, l;
 
@@ -413,13 +423,13 @@ end_stopped:
 
 #else
 
-/* Entries that nobody will look at any more are alike. (Only to keep the number of states down.) */
 #if NR != 2
 #error "written for two lossless readers"
 #endif
 #if NS > 3 || LENDS > 1
 #error "and for a source that has one slot of at most three"
 #endif
+/* Entries that nobody will look at any more are alike. This only keeps the number of states down. */
 inline forget_recent()
 {
 	for (i : 0 .. NS - 1) {
@@ -439,7 +449,7 @@ inline forget_recent()
 #define MAY_GIVE_BACK(r) (lease_slot[FIRST(r)] != NONE)
 #endif
 
-active [NR] proctype reader()
+active [NR] proctype reader() /* lossless */
 {
 	byte s, age, l;
 
@@ -495,8 +505,8 @@ end:	do
 #endif
 	   }
 #ifdef ATTACH
-	   /* Killed. Not in its sleep: that would be a way out of every deadlock. Hang-ups come as
-	    * late as they like, so to the daemon this is the same. */
+	   /* Killed. Not in its sleep: that would be a way out of every deadlock. To the daemon it
+	    * is the same, for the hang-up may come long after. */
 	:: d_step {
 		linked[_pid] && !dead[_pid] && (awake[_pid] || owes[_pid]) ->
 		dead[_pid] = true;
@@ -512,7 +522,7 @@ end:	do
 #endif
 
 #ifdef COPIER
-/* Reads the descriptor's generation, copies both halves, reads it again. */
+/* Reads the descriptor's generation, copies both halves at any time, reads the generation again. */
 active proctype copier()
 {
 	byte s;
@@ -549,7 +559,7 @@ end_stopped:
 
 /* ---- daemon ---------------------------------------------------------------------------------- */
 
-/* guard_revoke() in one guard: the exchange. */
+/* guard_revoke() in guard r. Nobody reads the generation of a guard that is dropped: OLD will do. */
 inline revoke_word(generation)
 {
 	GUARD(r, s) = WORD(WRITER, generation);
@@ -568,7 +578,7 @@ inline revoke_word(generation)
 #else
 #define MAY_DROP(r) true
 #endif
-#ifdef BROKEN_LINK_WITHOUT_LOCK
+#ifdef BROKEN_LINK_WITHOUT_LOCK /* capture walks through the guards meanwhile */
 #define LOCK_TO_LINK   ready[r]
 #define UNLOCK_TO_LINK skip
 #else
@@ -590,7 +600,7 @@ end:	do
 	   }
 	   d_step { linked[r] = true; ready[r] = false; UNLOCK_TO_LINK }
 	:: d_step { linked[r] && MAY_DROP(r) && !busy -> busy = true; leaving[r] = true }
-#ifndef BROKEN_DROP_WITHOUT_REVOKE
+#ifndef BROKEN_DROP_WITHOUT_REVOKE /* the hung-up client is still running, and reading */
 	   do
 	   :: atomic { s < NS -> revoke_word(OLD); s++ }
 	   :: s == NS -> break
@@ -636,7 +646,7 @@ end:	do
 #else
 #define TRIED(s) false
 #endif
-#ifdef BROKEN_LOCK_NEWEST
+#ifdef BROKEN_LOCK_NEWEST /* readers of camtap_latest() come away empty-handed */
 #define MAY_LOCK(s) (stage[s] == HOME && !TRIED(s))
 #else
 #define MAY_LOCK(s) (stage[s] == HOME && !TRIED(s) && (s) != newest)
@@ -677,11 +687,10 @@ inline pick_lent()
 	fi
 }
 
-#define IS_LOCKABLE(r, s) (GUARD(r, s) == WORD(FREE, NOW))
 #ifdef BROKEN_OVERWRITE_OFFERED /* an offer that nobody has taken yet is no hold */
-#define IS_LOCKABLE_TOO(r, s) (STATE(GUARD(r, s)) & 3) == OFFERED
+#define IS_LOCKABLE(r, s) (GUARD(r, s) == WORD(FREE, NOW) || (STATE(GUARD(r, s)) & 3) == OFFERED)
 #else
-#define IS_LOCKABLE_TOO(r, s) false
+#define IS_LOCKABLE(r, s) (GUARD(r, s) == WORD(FREE, NOW))
 #endif
 #ifdef LOSSLESS
 #define IS_OWED(r, s) OWED(r, s)
@@ -691,15 +700,28 @@ inline pick_lent()
 #define IS_OWED(r, s) false
 #endif
 
+#if defined(BROKEN_WAIT_FOR_ONE_WORD) /* of one slot, and not in each slot that would do */
+#define SET_WAITED GUARD(r, s) = GUARD(r, s) | (waiting -> 0 : WAITED); waiting = true
+#define CALM_DOWN  waiting = false
+#elif defined(BROKEN_COUNT_RELEASED) /* waits until as many have come as it has asked for */
+#define SET_WAITED                                                                                 \
+	waits = waits + !(STATE(GUARD(r, s)) & WAITED);                                            \
+	GUARD(r, s) = GUARD(r, s) | WAITED
+#else
+#define SET_WAITED GUARD(r, s) = GUARD(r, s) | WAITED
+#define CALM_DOWN  skip
+#endif
+
 /*
- * guard_lock_for_writing() in guard r, and if that refuses guard_wait(): the two are one step because
- * guard_wait() swaps only what still refuses, so the refusal that counts is the one that it sees.
+ * guard_lock() in guard r, and in a lossless stream guard_wait() if it refuses. The two are one step
+ * here: when the word has become free in between, guard_wait() says so and the daemon looks again,
+ * as if it had come later.
  */
 inline lock_word()
 {
 	if
 	:: !linked[r] -> r++
-	:: linked[r] && (IS_LOCKABLE(r, s) || IS_LOCKABLE_TOO(r, s)) ->
+	:: linked[r] && IS_LOCKABLE(r, s) ->
 		PROPERTY(P5_no_frame_is_lost, !IS_OWED(r, s));
 		GUARD(r, s) = WORD(WRITER, NOW);
 		r++
@@ -707,22 +729,12 @@ inline lock_word()
 		PROPERTY(P4_no_slot_is_stuck, HAS(r, s) || IS_OWED(r, s));
 		refused = true;
 #ifdef LOSSLESS
-#ifdef BROKEN_WAIT_FOR_ONE_WORD
-		if
-		:: !waiting -> GUARD(r, s) = WORD(STATE(GUARD(r, s)) | WAITED, NOW); waiting = true
-		:: else
-		fi
-#else
-#ifdef BROKEN_COUNT_RELEASED
-		waits = waits + !(STATE(GUARD(r, s)) & WAITED);
-#endif
-		GUARD(r, s) = WORD(STATE(GUARD(r, s)) | WAITED, NOW)
-#endif
+		SET_WAITED
 #endif
 	fi
 }
 
-/* Locks slot s in all guards, or in none: `refused`. */
+/* Locks slot s in all guards, or in none: then it sets `refused`. */
 inline lock_for_writing()
 {
 	do
@@ -767,7 +779,7 @@ inline revoke()
 	do
 	:: atomic {
 		r < NR ->
-#ifdef BROKEN_WAIT_FOR_READER
+#ifdef BROKEN_WAIT_FOR_READER /* until it gives the slot back by itself */
 		(!linked[r] || IS_LOCKABLE(r, s)) ->
 #endif
 		if
@@ -781,6 +793,7 @@ inline revoke()
 	r = 0
 }
 
+/* Before the source writes. */
 inline check_write()
 {
 	for (i : 0 .. NR - 1) {
@@ -802,8 +815,6 @@ inline make_newest()
 		}
 		recent_slot[0] = s;
 		recent_age[0] = NOW;
-#endif
-#ifdef LOSSLESS
 		forget_recent();
 #endif
 		newest = s;
@@ -822,7 +833,7 @@ inline announce()
 		untold = false
 	}
 }
-#ifdef BROKEN_WAIT_BEFORE_ANNOUNCE
+#ifdef BROKEN_WAIT_BEFORE_ANNOUNCE /* the source's next slot first, however long that takes */
 #define ANNOUNCE_NOW (lends == 1)
 #else
 #define ANNOUNCE_NOW true
@@ -833,10 +844,8 @@ inline wait()
 {
 #ifdef BROKEN_COUNT_RELEASED
 	d_step { messages >= waits -> messages = 0; waits = 0 }
-#elif defined(BROKEN_WAIT_FOR_ONE_WORD)
-	d_step { wake -> wake = false; waiting = false }
 #else
-	d_step { wake -> wake = false }
+	d_step { wake -> wake = false; CALM_DOWN }
 #endif
 }
 #endif
@@ -923,8 +932,7 @@ next:	do
 	   od;
 	   tried = 0;
 	   busy = false;
-	   /* The source gets its next slot first, then the last frame is announced; but at the
-	    * latest before a wait. */
+	   /* First the source's next slot, then the announcement; but that before any wait. */
 	   if
 	   :: untold && ANNOUNCE_NOW -> announce()
 	   :: !(untold && ANNOUNCE_NOW)
@@ -955,11 +963,11 @@ next:	do
 			goto next
 		:: stage[s] == FULL -> how = PUBLISH
 		:: stage[s] > LOCKED -> how = DISCARD
-#ifdef BROKEN_UNDO_AFTER_WRITE
+#ifdef BROKEN_UNDO_AFTER_WRITE /* the old generation comes back, its picture does not */
 		:: stage[s] > LOCKED -> how = UNDO; descriptor[s] = NOW
 #endif
 		fi;
-		!busy -> busy = true;
+		!busy -> busy = true; /* where this has to wait, others have their turn */
 		if
 		:: how == PUBLISH -> descriptor[s] = NEXT
 		:: how != PUBLISH
@@ -970,7 +978,7 @@ next:	do
 		:: how == DISCARD -> d_step { next_generation(); upper[s] = OLD; lower[s] = OLD }
 		fi
 	   };
-#ifdef BROKEN_NEWEST_BEFORE_GUARDS
+#ifdef BROKEN_NEWEST_BEFORE_GUARDS /* a reader finds it while its word still says WRITER */
 	   if
 	   :: how == PUBLISH -> make_newest()
 	   :: how != PUBLISH
@@ -984,7 +992,7 @@ next:	do
 	   d_step { stage[s] = HOME; lends--; busy = false };
 	   if
 	   :: how == PUBLISH ->
-#if defined(LOSSLESS) && defined(BROKEN_ANNOUNCE_BEFORE_NEWEST)
+#if defined(LOSSLESS) && defined(BROKEN_ANNOUNCE_BEFORE_NEWEST) /* who wakes up now sees nothing */
 		announce();
 		make_newest()
 #else

@@ -158,7 +158,9 @@ void mock_welcome(struct mock *mock, uint32_t max_leases)
 		mock_send(mock, &welcome, NULL, 0);
 		return;
 	}
-	assert_int_equal(pipe2(doorbell, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, doorbell), 0);
+	(void)shutdown(doorbell[1], SHUT_RD);
 	mock_send(mock, &welcome, doorbell, 1);
 	close(doorbell[0]);
 	mock->doorbell = doorbell[1];
@@ -195,7 +197,7 @@ static int make_memfd(uint64_t size, uint8_t **ret_base)
 	return fd;
 }
 
-static void make_guard(struct mock *mock)
+void mock_make_guard(struct mock *mock)
 {
 	struct mock_guard *guard = &mock->guard;
 
@@ -238,7 +240,7 @@ void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak)
 		0);
 	for (uint32_t slot = 0; slot < layout->slot_count; slot++)
 		pool->generations[slot] = 1;
-	make_guard(mock);
+	mock_make_guard(mock);
 }
 
 void mock_send_format(struct mock *mock)
@@ -262,9 +264,19 @@ static guard_word *word_of(struct mock *mock, uint32_t slot)
 	return (guard_word *)(mock->guard.base + slot * mock->guard.stride);
 }
 
+void mock_expel(struct mock *mock)
+{
+	for (uint32_t slot = 0; slot < mock->pool.layout.slot_count; slot++)
+		(void)guard_revoke(word_of(mock, slot), mock->pool.generations[slot]);
+	mock_hang_up(mock);
+}
+
 void mock_link(struct mock *mock)
 {
-	assert_int_equal(fcntl(mock->guard.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL), 0);
+	const int all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+
+	/* Once mapped, no holes are to be punched into it, and it is mapped by nobody else. */
+	assert_int_equal(fcntl(mock->guard.fd, F_GET_SEALS) & all, all);
 	for (uint32_t slot = 0; slot < mock->pool.layout.slot_count; slot++)
 		guard_init_word(word_of(mock, slot), mock->pool.generations[slot], GUARD_FREE);
 	mock->guard.linked = true;
@@ -381,7 +393,8 @@ bool mock_ring(struct mock *mock)
 	int error;
 
 	if (mock->doorbell >= 0)
-		return write(mock->doorbell, "", 1) == 1 || errno == EAGAIN;
+		return send(mock->doorbell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ||
+		       errno == EAGAIN || errno == EPIPE;
 	message_init(&frame.header, WIRE_FRAME, sizeof(frame));
 	error = message_send(mock->socket, &frame.header, NULL, 0);
 	return error == 0 || error == -EAGAIN;

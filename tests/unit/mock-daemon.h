@@ -60,7 +60,10 @@ void mock_stop_listening(struct mock *mock);
 
 /* Accepts the client, waiting for it, and reads its HELLO. */
 void mock_accept(struct mock *mock);
+/* As if it was killed: what is held stays held. */
 void mock_hang_up(struct mock *mock);
+/* As a daemon that goes on: everything is revoked first. */
+void mock_expel(struct mock *mock);
 /* Is there a message from the client? Its type; 0: none; -1: it has hung up. */
 int mock_receive(struct mock *mock);
 
@@ -74,8 +77,10 @@ void mock_bye(struct mock *mock, enum wire_type type, uint32_t code, const char 
 
 /* Makes a pool and a guard for it, instead of the ones before. */
 void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak);
+/* Another guard for the same pool. */
+void mock_make_guard(struct mock *mock);
 void mock_send_format(struct mock *mock);
-/* After READY: seals the guard and sets its words. */
+/* After READY: looks that the guard is sealed, and sets its words. */
 void mock_link(struct mock *mock);
 
 /* Locks the slot of the oldest frame, or revokes it if none is free; UINT32_MAX: none. */

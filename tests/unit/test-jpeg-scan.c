@@ -267,18 +267,21 @@ static void a_wrong_segment_is_seen(void **state)
 		size_t size; /* the rest are zeros */
 		uint8_t segment[8];
 		enum jpeg_fault fault;
+		size_t seen; /* bytes of it, when the fault is */
 	} cases[] = {
-		{4 + 193, {0xff, 0xdb, 0, 2 + 193, 0x20}, JPEG_FAULT_SEGMENT}, /* 24 bit */
-		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 3}, JPEG_FAULT_SEGMENT}, /* 3 codes of 1 bit */
-		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0x20, 2, 0, 1}, JPEG_FAULT_SEGMENT}, /* class */
-		{4 + 1, {0xff, 0xdd, 0, 2 + 1}, JPEG_FAULT_SEGMENT},                  /* interval */
-		{4 + 3, {0xff, 0xdd, 0, 2 + 3}, JPEG_FAULT_SEGMENT},
-		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 1, 2}, JPEG_FAULT_NONE},
-		{4 + 129, {0xff, 0xdb, 0, 2 + 129, 0x10}, JPEG_FAULT_NONE},
-		{4 + 2, {0xff, 0xdd, 0, 2 + 2}, JPEG_FAULT_NONE},
-		{4, {0xff, 0xfe, 0, 2}, JPEG_FAULT_NONE}, /* an empty comment */
-		{4, {0xff, 0xe5, 0, 2}, JPEG_FAULT_NONE}, /* no application data */
-		{2, {0xff, 0x01}, JPEG_FAULT_NONE},       /* TEM */
+		{4 + 16, {0xff, 0xc4, 0, 2 + 16}, JPEG_FAULT_SEGMENT, 4}, /* no room for counts */
+		{4 + 193, {0xff, 0xdb, 0, 2 + 193, 0x20}, JPEG_FAULT_SEGMENT, 5}, /* 24 bit */
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 3}, JPEG_FAULT_SEGMENT,
+			21}, /* 3 codes of 1 bit */
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0x20, 1}, JPEG_FAULT_SEGMENT, 21}, /* class */
+		{4 + 1, {0xff, 0xdd, 0, 2 + 1}, JPEG_FAULT_SEGMENT, 5},             /* interval */
+		{4 + 3, {0xff, 0xdd, 0, 2 + 3}, JPEG_FAULT_SEGMENT, 7},
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 1, 2}, JPEG_FAULT_NONE, 0},
+		{4 + 129, {0xff, 0xdb, 0, 2 + 129, 0x10}, JPEG_FAULT_NONE, 0},
+		{4 + 2, {0xff, 0xdd, 0, 2 + 2}, JPEG_FAULT_NONE, 0},
+		{4, {0xff, 0xfe, 0, 2}, JPEG_FAULT_NONE, 0}, /* an empty comment */
+		{4, {0xff, 0xe5, 0, 2}, JPEG_FAULT_NONE, 0}, /* no application data */
+		{2, {0xff, 0x01}, JPEG_FAULT_NONE, 0},       /* TEM */
 	};
 
 	(void)state;
@@ -297,10 +300,13 @@ static void a_wrong_segment_is_seen(void **state)
 		image.size = scan + cases[i].size;
 		bytes_append(&image, before->data + scan, before->size - scan);
 		free(before);
-		if (cases[i].fault != JPEG_FAULT_NONE)
-			assert_fault(cases[i].fault);
-		else
+		if (cases[i].fault == JPEG_FAULT_NONE) {
 			assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+			continue;
+		}
+		assert_fault(cases[i].fault);
+		(void)check(image.data, image.size, &found);
+		assert_int_equal(found.length, scan + cases[i].seen);
 	}
 }
 

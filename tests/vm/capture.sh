@@ -10,6 +10,7 @@ socket=/tmp/socket
 
 check() { # WIDTH HEIGHT FOURCC
 	vivid_hdmi "$1" "$2" "$3"
+	v4l2-ctl --set-ctrl horizontal_movement=5 || fail "vivid's picture cannot be moved"
 	camtapd --name vivid --socket $socket --source /dev/video0 --size "$1x$2" \
 		--pixel-format "$3" --rate 60 --memory "$memory" --wait-readers 4 2>/tmp/log &
 	daemon=$!
@@ -28,7 +29,6 @@ check() { # WIDTH HEIGHT FOURCC
 	done
 	camtap info --json --socket $socket >/tmp/info || fail "info"
 	grep -q "\"transfer\": *\"$transfer\"" /tmp/info || fail "transfer: $(cat /tmp/info)"
-	grep -q '"dropped_driver": *"0"' /tmp/info || echo "note: the driver dropped frames"
 	first=$((number - 3))
 	[ "$(wc -l </tmp/hash.$first)" -eq 300 ] || fail "$1x$2 $3: not 300 frames"
 	[ "$(cut -d' ' -f2 /tmp/hash.$first | sort -u | wc -l)" -gt 250 ] ||

@@ -183,12 +183,13 @@ static void note(struct result *result, const struct pool *pool, const struct so
 	result->frames++;
 }
 
-/* Takes frames; the source keeps `supply` slots. Negative errno: source->error says why. */
+/* Takes frames (0: until the source fails, and gives it no more slots); the source keeps `supply`
+ * slots. Negative errno: source->error says why. */
 static int stream(struct source *source, struct pool *pool, uint32_t frames, uint32_t supply,
 	const char *path, struct result *result)
 {
 	int64_t deadline_ns = clock_now() + PATIENCE_NS;
-	uint32_t next = 0, has = 0;
+	uint32_t next = 0, has = 0, waits = 0;
 	struct source_frame frame;
 	int r;
 
@@ -197,7 +198,7 @@ static int stream(struct source *source, struct pool *pool, uint32_t frames, uin
 		if (r < 0)
 			return r;
 	}
-	while (result->frames < frames) {
+	while (frames == 0 || result->frames < frames) {
 		r = source->ops->take(source, &frame);
 		if (r < 0 || r == SOURCE_ENDED)
 			return r;
@@ -205,12 +206,15 @@ static int stream(struct source *source, struct pool *pool, uint32_t frames, uin
 			return source_fail(source, -ETIMEDOUT,
 				"no good frame came, but %u damaged ones", result->corrupt);
 		if (r == SOURCE_TRY_AGAIN) {
+			if (has == 0 && ++waits > 10)
+				bug("it spins while it has no slot");
 			wait_for(source, deadline_ns);
 			continue;
 		}
 		if (frame.slot >= pool->slots.count || !pool->given[frame.slot])
 			bug("slot %u comes back, which the source had not", frame.slot);
 		pool->given[frame.slot] = false;
+		has--;
 		if (r == SOURCE_CORRUPT) {
 			result->corrupt++;
 		} else {
@@ -219,11 +223,14 @@ static int stream(struct source *source, struct pool *pool, uint32_t frames, uin
 				puts("streaming");
 			deadline_ns = clock_now() + PATIENCE_NS;
 		}
+		if (frames == 0)
+			continue;
 		while (pool->given[next])
 			next = (next + 1) % pool->slots.count;
 		r = give(source, pool, next);
 		if (r < 0)
 			return r;
+		has++;
 		next = (next + 1) % pool->slots.count;
 	}
 	return 0;
@@ -281,8 +288,9 @@ int main(int argc, char **argv)
 	uint32_t frames;
 	int r;
 
-	if (argc < 3 || (frames = (uint32_t)atoi(argv[1])) == 0)
+	if (argc < 3)
 		bug("usage: source-probe FRAMES FILE [OPTION OF CAMTAPD]...");
+	frames = (uint32_t)atoi(argv[1]);
 	setlinebuf(stdout);
 	r = options_read(&options, "/nonexistent", argc - 2, argv + 2, error);
 	if (r < 0) {
