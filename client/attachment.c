@@ -118,8 +118,8 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 		munmap(base, format->guard_size);
 		return error;
 	}
-	/* No more writable mappings, no holes: the daemon touches the guard only if it is sealed so. This
-	 * mapping stays writable. */
+	/* No more writable mappings, no holes: the daemon touches the guard only if it is sealed
+	 * so. This mapping stays writable. */
 	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
 	if (!sealed(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, format->guard_size, false)) {
 		*ret_why = "its guard cannot be sealed";

@@ -180,8 +180,28 @@ void connection_run(struct camtap *camera, unsigned ready);
 void connection_flush(struct camtap *camera);
 /* Lets go of the socket without a word. */
 void connection_close(struct camtap *camera);
+/* What receive.c finds out. All of these let go of the connection; there may be another one at
+ * once. */
+/* It hung up, or is about to. */
+void connection_lose(struct camtap *camera);
+/* It wants no more of us, for now: `text` says why. */
+void connection_dismissed(struct camtap *camera, const char *text);
+/* Nothing will ever come of it: every camtap_next() says so from now on. */
+void connection_give_up(struct camtap *camera, int error, const char *text);
+/* What it says is wrong. At first that is an error, for somebody will look; a program that has been
+ * running goes on as without a daemon, since a better one may be started. */
+void connection_break_off(struct camtap *camera, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* When connection_run() wants to be called, CLOCK_MONOTONIC; NEVER. */
 int64_t connection_deadline(const struct camtap *camera);
+
+/* ---- receive.c: what the daemon says ---- */
+
+/* Reads and handles the messages that are there. */
+void receive_messages(struct camtap *camera);
+/* Closes an fd that came from outside. A socket that lingers would make close() wait for seconds.
+ */
+void close_received(int fd);
 
 /* ---- wake.c: the epoll fd ---- */
 

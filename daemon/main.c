@@ -7,6 +7,7 @@
 #include "source.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum exit_status {
 	EXIT_RIGHT = 0,
@@ -49,7 +50,12 @@ int main(int argc, char **argv)
 		status = EXIT_CONFIGURATION;
 		goto finish_options;
 	}
-	status = serve(&options, source);
+	if (options.check_config) {
+		printf("%s: options and configuration are right\n", options.name);
+		status = EXIT_RIGHT;
+	} else {
+		status = serve(&options, source);
+	}
 	source_destroy(source);
 finish_options:
 	options_finish(&options);

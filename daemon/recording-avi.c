@@ -189,7 +189,7 @@ static int parse_format(struct recording *recording, const uint8_t *data)
 	uint32_t compression = 0;
 	char name[FORMAT_TEXT_SIZE];
 
-	if (!avi->stream_found || avi->format_found || avi->stream != avi->stream_count - 1)
+	if (!avi->stream_found || avi->stream != avi->stream_count - 1)
 		return RECORDING_OK;
 	avi->format_found = true;
 	recording->format.field = V4L2_FIELD_NONE;

@@ -41,6 +41,8 @@ struct source_recording {
 	struct command command;                                /* exec: only */
 	uint32_t frame_rate_numerator, frame_rate_denominator; /* that it plays at */
 	int64_t period_ns;                                     /* 0: when they arrive */
+	int64_t media_period_ns; /* of the recording itself; 0: unknown */
+	uint32_t field;          /* enum v4l2_field */
 
 	struct source_slots slots;
 	struct slot_queue queue;
@@ -213,6 +215,10 @@ static void choose_rate(struct source_recording *recording, const struct recordi
 		recording->frame_rate_numerator = RATE_DEFAULT;
 		recording->frame_rate_denominator = 1;
 	}
+	recording->media_period_ns = 0;
+	if (from->rate_numerator != 0)
+		recording->media_period_ns =
+			NSEC_PER_SEC * from->rate_denominator / from->rate_numerator;
 	recording->period_ns = 0;
 	if (!arrives && !recording->unpaced)
 		recording->period_ns = NSEC_PER_SEC * recording->frame_rate_denominator /
@@ -240,7 +246,8 @@ static int format_convert(struct source_recording *recording, const struct recor
 	format->fourcc = from->fourcc;
 	format->width = from->width;
 	format->height = from->height;
-	format->field = from->field == V4L2_FIELD_ANY ? V4L2_FIELD_NONE : from->field;
+	recording->field = from->field == V4L2_FIELD_ANY ? V4L2_FIELD_NONE : from->field;
+	format->field = recording->field;
 	format->colorspace = from->colorspace;
 	format->ycbcr_enc = from->ycbcr_enc;
 	format->quantization = from->quantization;
@@ -331,7 +338,7 @@ static int begin_again(struct source_recording *recording)
 		return source_fail(&recording->base, error, "%s: cannot be played again: %s",
 			name_of(recording),
 			error == -ENODATA ? "it has no good frame" : strerror(-error));
-	recording->loop_offset_ns = recording->last_media_ns + recording->period_ns;
+	recording->loop_offset_ns = recording->last_media_ns + recording->media_period_ns;
 	return SOURCE_TRY_AGAIN;
 }
 
@@ -389,7 +396,7 @@ static int recording_take(struct source *source, struct source_frame *ret_frame)
 		.bytesused = frame.bytesused,
 		.sequence = recording->sequence++,
 		.capture_clock = POOL_CLOCK_MONOTONIC,
-		.field = V4L2_FIELD_NONE,
+		.field = recording->field,
 		.capture_time_ns = now,
 		.media_time_ns = -1,
 	};

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libv4l2.h>
 #include <linux/videodev2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -155,6 +156,11 @@ int v4l2_device_open(struct v4l2_device *device, bool conversion)
 		device->fd = -1;
 		return v4l2_device_fail(device, r, "opening it by libv4l2");
 	}
+	/* In conversion libv4l2 has a line of its own for each error and each damaged picture, 60
+	 * in a second; camtapd explains or counts them. $LIBV4L2_LOG_FILENAME, which has been
+	 * looked at by now, still gets them. */
+	if (conversion && v4l2_log_file == NULL)
+		v4l2_log_file = fopen("/dev/null", "we");
 	device->conversion = conversion;
 	return 0;
 }

@@ -640,8 +640,8 @@ static int capture_take(struct source *source, struct source_frame *ret_frame)
 	if (!v4l2->streaming || !has_room(v4l2))
 		return nothing_yet(v4l2);
 	/* libv4l2's conversion complains to standard error when there is none */
-	if (v4l2->transfer == TRANSFER_LIBV4L2 && poll_device(v4l2) == 0)
-		return SOURCE_TRY_AGAIN;
+	if (v4l2->transfer == TRANSFER_LIBV4L2 && poll_device(v4l2) != POLLIN)
+		return nothing_yet(v4l2);
 	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_DQBUF, &buffer);
 	if (r == -EAGAIN)
 		return nothing_yet(v4l2);

@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import socket
-import stat
 import struct
 import subprocess
 import tempfile
@@ -145,8 +144,12 @@ class Program(Process):
         return json.loads(self.line(timeout))
 
     def finish(self, status=0, timeout=PATIENCE):
-        """Closes its standard input, waits for its end, returns its last line (JSON)."""
+        """Closes its standard input, then as result()."""
         self.popen.stdin.close()
+        return self.result(status, timeout)
+
+    def result(self, status=0, timeout=PATIENCE):
+        """Waits for its end, returns its last line (JSON)."""
         last = None
         with alarm(timeout, f"{self.name} has not ended"):
             for line in self.popen.stdout:
@@ -237,12 +240,14 @@ class Connection:
         """The status document."""
         self.send(STATUS)
         payload, fds = self.expect(STATUS)
-        with os.fdopen(fds[0], "rb") as file:
-            return json.loads(file.read(struct.unpack_from("=Q", payload)[0]))
+        try:
+            return json.loads(os.pread(fds[0], struct.unpack_from("=Q", payload)[0], 0))
+        finally:
+            os.close(fds[0])
 
 
 class Daemon(Process):
-    """camtapd on a socket of its own. Started when its constructor returns."""
+    """camtapd on a socket of its own."""
 
     def __init__(self, *arguments, directory, source="pattern:", **more):
         self.socket = os.path.join(directory, "socket")
@@ -259,7 +264,10 @@ class Daemon(Process):
             **more,
         )
         self._expected = []
+
+    def wait_until_it_listens(self):
         wait_for(self._accepts, "the daemon's socket")
+        return self
 
     def _accepts(self):
         assert self.popen.poll() is None, f"the daemon has ended: {self.log()}"
@@ -334,7 +342,7 @@ class Bench:
         directory = os.path.join(self.directory, f"d{len(self.daemons)}")
         os.mkdir(directory, 0o755)
         self.daemons.append(Daemon(*arguments, directory=directory, **more))
-        return self.daemons[-1]
+        return self.daemons[-1].wait_until_it_listens()
 
     def program(self, name, *arguments, **more):
         """One of tests/integration/programs."""
@@ -344,6 +352,12 @@ class Bench:
 
     def reader(self, daemon, *arguments, **more):
         return self.program("reader", "--socket", daemon.socket, *arguments, **more)
+
+    def steady(self, daemon, *arguments, **more):
+        """A reader that reads already."""
+        reader = self.reader(daemon, "--name", "steady", *arguments, **more)
+        wait_for(lambda: reader.ask()["frames"] > 0, "the first frame", interval=0.05)
+        return reader
 
     def finish(self, failed):
         """Stops the daemons well, unless the test has failed already."""
@@ -360,6 +374,3 @@ class Bench:
                     print(f"---- {process.name} {process.pid}:\n{process.log()[-4000:]}")
             shutil.rmtree(self.directory, ignore_errors=True)
 
-
-def is_socket(path):
-    return os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode)

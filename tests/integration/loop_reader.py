@@ -1,14 +1,9 @@
-"""Drives programs/epoll-reader and glib-reader (programs/loop-reader.h says what they understand)."""
+# SPDX-License-Identifier: MIT
+"""Drives programs/epoll-reader and glib-reader; programs/loop-reader.h says what they understand."""
 
 import collections
-import os
-import select
-import subprocess
-import time
 
-import camtap_testing
-
-PATIENCE_S = 30
+from camtap_testing import PATIENCE
 
 Line = collections.namedtuple("Line", "word values text")
 
@@ -20,65 +15,42 @@ def parse(line):
     values = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        values[key] = int(value) if value.lstrip("-").isdigit() and key != "hash" else value
+        values[key] = int(value) if key != "hash" and value.lstrip("-").isdigit() else value
     return Line(word, values, text)
 
 
 class LoopReader:
-    """A reader in an event loop. Lines that nobody waited for stay in .lines, oldest first."""
+    """A reader in an event loop. Lines that nobody has waited for are in .lines, oldest first."""
 
-    def __init__(self, socket, loop="epoll", wake="doorbell"):
-        self.process = subprocess.Popen(
-            [camtap_testing.program(f"{loop}-reader"), socket, wake],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.name = f"{loop}-reader {wake}"
+    def __init__(self, bench, socket, loop="epoll", wake="doorbell"):
+        self.program = bench.program(f"{loop}-reader", socket, wake)
         self.lines = []
-        self.seen = []
-        self.partial = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
 
     def say(self, command):
-        self.process.stdin.write(command.encode() + b"\n")
-        self.process.stdin.flush()
+        self.program.popen.stdin.write(command.encode() + b"\n")
+        self.program.popen.stdin.flush()
 
-    def _read(self, deadline):
-        fd = self.process.stdout.fileno()
-        ready, _, _ = select.select([fd], [], [], max(0, deadline - time.monotonic()))
-        assert ready, f"{self.name}: nothing came; seen: {self.seen[-20:]}"
-        data = os.read(fd, 65536)
-        assert data, f"{self.name}: ended with {self.process.wait()}; seen: {self.seen[-20:]}"
-        *lines, self.partial = (self.partial + data).split(b"\n")
-        for line in lines:
-            self.lines.append(parse(line.decode()))
-            self.seen.append(line.decode())
-
-    def expect(self, word, patience_s=PATIENCE_S, **values):
+    def expect(self, word, **values):
         """Waits for a line with that word and these values, and takes it off .lines."""
-        deadline = time.monotonic() + patience_s
-        looked = 0
+        for index, line in enumerate(self.lines):
+            if line.word == word and values.items() <= line.values.items():
+                return self.lines.pop(index)
         while True:
-            for index in range(looked, len(self.lines)):
-                line = self.lines[index]
-                if line.word == word and values.items() <= line.values.items():
-                    del self.lines[index]
-                    return line
-            looked = len(self.lines)
-            assert not any(line.word == "error" for line in self.lines) or word == "error", self.seen
-            self._read(deadline)
+            line = parse(self.program.line(PATIENCE))
+            if line.word == word and values.items() <= line.values.items():
+                return line
+            assert line.word != "error", line
+            self.lines.append(line)
 
     def take(self, word):
         """The lines with that word that have come so far; takes them off .lines."""
         taken = [line for line in self.lines if line.word == word]
         self.lines = [line for line in self.lines if line.word != word]
         return taken
+
+    def outcomes(self):
+        """The events that have come so far, by name."""
+        return [line.values["what"] for line in self.take("outcome")]
 
     def ask(self, command, answer):
         self.say(command)
@@ -93,16 +65,14 @@ class LoopReader:
 
     def check(self):
         """What the frames that are kept look like now."""
-        self.say("check")
-        self.expect("done")
+        self.ask("check", "done")
         return [line.values for line in self.take("checked")]
 
     def release(self, count, command="release"):
-        self.say(f"{command} {count}")
-        self.expect("done")
+        self.ask(f"{command} {count}", "done")
         return [line.values for line in self.take("released")]
 
     def quit(self):
-        """Its exit status."""
         self.say("quit")
-        return self.process.wait(PATIENCE_S)
+        assert self.program.wait() == 0
+        self.program.check_sanitizer()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recordings for tests, made by ffmpeg: a camera that pans and zooms over a real photograph (astronaut.png
 of python3-skimage: NASA, public domain)."""
 
@@ -51,7 +52,7 @@ def decode(picture, pixels="rgb24", form=None):
     where = ["-i", "-"] if isinstance(picture, bytes) else ["-i", picture]
     more = {"input": picture} if isinstance(picture, bytes) else {}
     command = ["ffmpeg", "-v", "error", *(["-f", form] if form else []), *map(str, where),
-               "-frames:v", "1", "-sws_flags", "accurate_rnd+full_chroma_int+neighbor",
+               "-frames:v", "1", "-sws_flags", "accurate_rnd+full_chroma_int+bicubic",
                "-pix_fmt", pixels, "-f", "rawvideo", "-"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, **more).stdout
 

@@ -1,90 +1,101 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard mutex of proto/guard.h, as a model for Spin. `tests/model/run` checks each configuration
- * below completely, and that each broken variant is caught.
+ * The guard mutex of proto/guard.h, as a model for Spin. `tests/model/run` checks each
+ * configuration below completely, and that each broken variant is caught.
  *
  * WHAT IS MODELLED
  *
- * One daemon, NR readers, one pool of NS slots. A process touches shared memory one word, or one half
- * of a picture, per step, and Spin tries every order of those steps:
+ * One daemon, NR readers, one pool of NS slots. A process touches shared memory one word, or
+ * one half of a picture, per step, and Spin tries every order of those steps:
  *
  *	guard_take()		take()
  *	guard_release()		give_back()
  *	guard_lock()		lock_word(), which is also guard_looks_free() and guard_wait()
- *	guard_undo(), guard_publish(), guard_discard()	hand_word(); next_generation() made g+1 of g
+ *	guard_publish(), guard_discard()  hand_word(), once next_generation() has made g+1 of g
+ *	guard_undo()		hand_word()
  *	guard_revoke()		revoke_word()
  *	guard_init_word()	in server, before the guard is linked
- *	guard_holds()		not modelled: what it promises, P1 promises for a release at that moment
+ *	guard_holds()		no step: what it promises, P1 promises for a release just then
  *
- * "capture" is the capture thread together with the source, which has a slot from stage LENT on and
- * writes the picture in two halves, so that a torn one can be seen. "server" is what the server thread
- * does for a client under the lock over the list of clients: link it, drop it. "reader" is a client,
- * "copier" one that reads without a lease.
+ * "capture" is the capture thread together with the source, which has a slot from stage LENT on
+ * and writes the picture in two halves, so that a torn one can be seen. "server" is what the
+ * server thread does for a client under the lock over the list of clients: link it, drop it.
+ * "reader" is a client, "copier" one that reads without a lease. The source needs no process of its
+ * own: its writes touch no word, so none of capture's other steps could tell.
  *
  * PROPERTIES (their names appear in Spin's message when one fails)
  *
  *	P1  No reader is fooled: whoever releases successfully saw only the frame that it took.
  *	P2  A revoked holder's release says -ESTALE, and nobody else's does.
  *	P3  No slot is written while a linked reader has a valid lease on it.
- *	P4  No slot is stuck: a word refuses the writer only for a lease or an offer that exists. (Dropped
- *	    guards are not asked. So after a drop every slot that no other reader holds can be taken.)
- *	P5  Lossless: nothing is overwritten, and no take fails, before the reader has had its frame.
+ *	P4  No slot is stuck: a word refuses the writer only for a lease or an offer that exists.
+ *	    (Dropped guards are not asked; so after a drop every slot that no other reader holds
+ *	    can be taken.)
+ *	P5  Lossless: nothing is overwritten, and no take fails, before the reader has had its
+ *	    frame.
  *	P6  The newest frame can be taken for as long as it is the newest.
  *	P7  A copy that was made without a lease, and accepted, is one whole frame.
  *
- *	"invalid end state" in Spin's message is a process that waits for ever. Lossy: capture waits
- *	for no reader. With STOP every reader may stop for good wherever it is (SIGSTOP), and capture,
- *	for which no end is valid, must still find a step. Lossless: capture must reach the recording's
- *	end with every frame taken, or go on; so there is no deadlock, and nobody is left untold.
+ * "invalid end state" in Spin's message is a process that waits for ever. Lossy: capture waits for
+ * no reader. With STOP every reader may stop for good wherever it is (SIGSTOP), and capture, for
+ * which no end is valid, must still find a step. Lossless: capture must go on, or reach the
+ * recording's end with every frame taken; so there is no deadlock, and nobody is left untold.
  *
  * WHAT IS ABSTRACTED AWAY, AND WHY THAT IS SOUND
  *
- * Generations are kept as ages. The protocol asks whether two generations of a slot are equal, never
- * which is greater. So the model keeps with everything that remembers a generation (a word, a lease,
- * a descriptor, a picture, recent[]) how far it lies behind the slot's present one. next_generation()
- * ages them all; that is bookkeeping, not a step of the program. Runs are thus of any length, with no
- * bound on frames and no counter that wraps. OLD stands for many generations and equals nothing, not
- * even itself. That hides nothing as long as no word that could be taken or released gets OLD: P8,
- * the model's check of itself. (No word of a real guard wraps either: 48 bits of generation.)
+ * Generations are kept as ages. The protocol asks whether two generations of a slot are equal,
+ * never which is greater. So the model keeps with everything that remembers a generation (a
+ * word, a lease, a descriptor, a picture, recent[]) how far it lies behind the slot's present
+ * one. next_generation() ages them all; that is bookkeeping, not a step of the program. Runs
+ * are thus of any length, with no bound on frames and no counter that wraps. OLD stands for
+ * many generations and equals nothing, not even itself. That hides nothing as long as no word
+ * that could be taken or released gets OLD: P8, the model's check of itself. (No word of a real
+ * guard wraps either: 48 bits of generation.)
  *
- * A lossy reader reads neither recent[] nor messages: at any time it tries to take any generation that
- * was ever shown. No queue, delay or loss of announcements lets a real one do more. The pair (slot,
- * generation) is one value here: who reads recent[] must not mix the slot of one with the generation
- * of another.
+ * A lossy reader reads neither recent[] nor messages: at any time it tries to take any
+ * generation that was ever shown. No queue, delay or loss of announcements lets a real one do
+ * more. The pair (slot, generation) is one value here: who reads recent[] must not mix the slot
+ * of one with the generation of another. A lossless reader reads the oldest entry that it has not
+ * seen and takes it in one step: what it is owed cannot change in between.
  *
- * The daemon's looks before guard_lock() only make it try less often; here it tries any slot but the
- * newest, at any time. lease_min, whom to revoke, reserve: policy; here any slot but the newest is
- * revoked at any time.
+ * The daemon's looks before guard_lock() only make it try less often; here it tries any slot
+ * but the newest, at any time. lease_min, whom to revoke, reserve: policy; here any slot but
+ * the newest is revoked at any time.
  *
- * A hostile client writes what it likes into its own guard. All that the daemon does about a word is
- * to swap it, or not, so such a client is a refusal out of nowhere: the branch "hostile". (Lossless
- * has none: there a client may hold up the source, that is what lossless is.)
+ * A hostile client writes what it likes into its own guard. All that the daemon does about a
+ * word is to swap it, or not, so such a client is a refusal out of nowhere: the branch
+ * "hostile". (Lossless has none: there a client may hold up the source, that is what lossless
+ * is.)
  *
- * Looking at a picture is a step only when something is wrong with it, and is noted only as long
- * as the lease is valid: by P2 a release that succeeds was valid up to then. In the same way a take
- * that fails, and may, is no step; and what is in a discarded slot does not matter, since its
- * generation is never shown.
+ * Looking at a picture is a step only when something is wrong with it, and is noted only as
+ * long as the lease is valid: by P2 a release that succeeds was valid up to then. In the same
+ * way a take that fails, and may, is no step; and what is in a discarded slot does not matter,
+ * since its generation is never shown.
  *
- * A reader that re-attaches with old frames in its hands has two guards, and is two readers; here it
- * gets a new guard when it has given everything back. A lossy reader that dies is one that stops and
- * is dropped. Several holds of one frame, which the library merely counts, are one lease.
+ * A reader that re-attaches with old frames in its hands has two guards, and is two readers;
+ * here it gets a new guard when it has given everything back. A lossy reader that dies is one
+ * that stops and is dropped. Several holds of one frame, which the library merely counts, are
+ * one lease.
  *
- * The lock is held for one walk through the guards, and not from there to recent[]; a program that
- * holds it for longer has fewer orders.
+ * The lock is held for one walk through the guards, and not from there to recent[]; a program
+ * that holds it for longer has fewer orders.
  *
- * Spin's memory is sequentially consistent. It cannot show what the memory orders are for (a relaxed
- * take or release, a release store as revocation); herd7 did. BROKEN_REVOKE_BY_STORE is therefore
- * written as what ARM64 makes of it: the store is visible only after the first write of the picture.
+ * Spin's memory is sequentially consistent. It cannot show what the memory orders are for (a
+ * relaxed take or release, a release store as revocation); herd7 did. BROKEN_REVOKE_BY_STORE is
+ * therefore written as what ARM64 makes of it: the store is visible only after the first write
+ * of the picture.
  *
  * SETTINGS
  *
- *	NR, NS, LENDS, LEASES	readers, slots, slots with the source at once, leases per reader (1, 2)
+ *	NR, NS			readers, slots
+ *	LENDS			slots with the source at once
+ *	LEASES			leases per reader, 1 or 2
  *	OLD=4			one generation more is kept exactly
  *	STOP			readers may stop for good
  *	ATTACH			readers come, go, and are thrown out at any time (lossless: die)
  *	COPIER			a reader without leases, too
  *	LOSSLESS		the lossless stream; all readers are lossless
- *	KEEP_REFERENCE		lossless: reader 0 keeps one frame, any, while it waits for the next
+ *	KEEP_REFERENCE		lossless: reader 0 keeps one frame, any, while it waits for more
  *	KEEP_LAST		lossless: every reader keeps its last frame until it has the next
  *	BROKEN_...		a mistake that must be caught, explained where it is made
  */
@@ -102,7 +113,7 @@
 #define LEASES 1
 #endif
 
-/* A word: its state, and above it the age of its generation. 0, which nobody can take, is FREE, NEVER. */
+/* A word: its state, and above it the age of its generation. Nobody can take 0: FREE, NEVER. */
 #define FREE	0
 #define OFFERED 1
 #define READER	2
@@ -254,7 +265,7 @@ inline choose(variable, from, to)
 #define IS_MINE(r, s, age) ((STATE(GUARD(r, s)) & 3) == READER && SAME_GENERATION(r, s, age))
 #endif
 
-#ifdef BROKEN_COUNT_PER_SLOT /* a revoked lease of an older frame in this slot is a hold to count on */
+#ifdef BROKEN_COUNT_PER_SLOT /* even a revoked lease, of an older frame in the slot, counts */
 #define COUNTED(r, s, age) (lease_slot[FIRST(r)] == (s) || lease_slot[LAST(r)] == (s))
 #define COUNTED_TWICE(r)   (lease_slot[FIRST(r)] == lease_slot[LAST(r)])
 #else
@@ -266,7 +277,7 @@ inline choose(variable, from, to)
 #define HELD(l, s, age) (lease_slot[l] == (s) && lease_age[l] == (age))
 #define HAS_ALREADY(r, s, age) (HELD(FIRST(r), s, age) || HELD(LAST(r), s, age))
 
-/* Taking what is not IS_FREE or IS_OFFERED is an overrun, which must not befall MUST_BE_THERE. */
+/* Everything else is an overrun, which must not befall MUST_BE_THERE. */
 #define TAKEABLE(r, s, age) (COUNTED(r, s, age) || IS_FREE(r, s, age) || IS_OFFERED(r, s, age))
 #define MUST_BE_THERE(r, s, age)                                                                   \
 	(linked[r] && !leaving[r] && (s) == newest && (age) == NOW && shown[s])
@@ -429,7 +440,7 @@ end_stopped:
 #if NS > 3 || LENDS > 1
 #error "and for a source that has one slot of at most three"
 #endif
-/* Entries that nobody will look at any more are alike. This only keeps the number of states down. */
+/* Entries that nobody will look at any more are alike: this only saves states. */
 inline forget_recent()
 {
 	for (i : 0 .. NS - 1) {
@@ -559,7 +570,7 @@ end_stopped:
 
 /* ---- daemon ---------------------------------------------------------------------------------- */
 
-/* guard_revoke() in guard r. Nobody reads the generation of a guard that is dropped: OLD will do. */
+/* guard_revoke() in guard r. In one that is dropped the generation does not matter: OLD. */
 inline revoke_word(generation)
 {
 	GUARD(r, s) = WORD(WRITER, generation);
@@ -586,7 +597,7 @@ inline revoke_word(generation)
 #define UNLOCK_TO_LINK busy = false
 #endif
 
-/* The server thread's work for reader r. There is one process per reader; the lock makes them one. */
+/* The server thread's work for reader r. One process for each; the lock makes them one. */
 active [NR] proctype server()
 {
 	byte s, r = _pid - NR;
@@ -713,9 +724,9 @@ inline pick_lent()
 #endif
 
 /*
- * guard_lock() in guard r, and in a lossless stream guard_wait() if it refuses. The two are one step
- * here: when the word has become free in between, guard_wait() says so and the daemon looks again,
- * as if it had come later.
+ * guard_lock() in guard r, and in a lossless stream guard_wait() if it refuses. The two are one
+ * step here: if the word has become free in between, guard_wait() says so and the daemon looks
+ * again, as if it had come later.
  */
 inline lock_word()
 {

@@ -319,31 +319,43 @@ uint32_t mock_newest_slot(const struct mock *mock)
 	return UINT32_MAX;
 }
 
-uint32_t mock_take_slot(struct mock *mock, bool revoke)
+/* The slot of the oldest frame, those in `but` left out. */
+static uint32_t oldest_but(const struct mock *mock, uint64_t but)
 {
 	const struct mock_pool *pool = &mock->pool;
-	uint32_t newest = mock_newest_slot(mock), oldest = UINT32_MAX, best = UINT32_MAX;
+	uint32_t oldest = UINT32_MAX;
 
 	for (uint32_t slot = 0; slot < pool->layout.slot_count; slot++) {
-		if (slot == newest)
+		if (slot == mock_newest_slot(mock) || (but & UINT64_C(1) << slot))
 			continue;
 		if (oldest == UINT32_MAX || pool->positions[slot] < pool->positions[oldest])
 			oldest = slot;
-		if (mock->guard.linked &&
-			!guard_looks_free(word_of(mock, slot), pool->generations[slot]))
-			continue;
-		if (best == UINT32_MAX || pool->positions[slot] < pool->positions[best])
-			best = slot;
 	}
-	if (!mock->guard.linked)
-		return best;
-	if (best != UINT32_MAX &&
-		guard_lock(word_of(mock, best), pool->generations[best]) == GUARD_DONE)
-		return best;
+	return oldest;
+}
+
+uint32_t mock_oldest_slot(const struct mock *mock)
+{
+	return oldest_but(mock, 0);
+}
+
+uint32_t mock_take_slot(struct mock *mock, bool revoke)
+{
+	const struct mock_pool *pool = &mock->pool;
+	uint64_t held = 0;
+	uint32_t slot;
+
+	while ((slot = oldest_but(mock, held)) != UINT32_MAX) {
+		if (!mock->guard.linked ||
+			guard_lock(word_of(mock, slot), pool->generations[slot]) == GUARD_DONE)
+			return slot;
+		held |= UINT64_C(1) << slot;
+	}
 	if (!revoke)
 		return UINT32_MAX;
-	(void)guard_revoke(word_of(mock, oldest), pool->generations[oldest]);
-	return oldest;
+	slot = mock_oldest_slot(mock);
+	(void)guard_revoke(word_of(mock, slot), pool->generations[slot]);
+	return slot;
 }
 
 void mock_revoke(struct mock *mock, uint32_t slot)

@@ -83,7 +83,10 @@ void mock_send_format(struct mock *mock);
 /* After READY: looks that the guard is sealed, and sets its words. */
 void mock_link(struct mock *mock);
 
-/* Locks the slot of the oldest frame, or revokes it if none is free; UINT32_MAX: none. */
+/* The slot of the oldest frame. */
+uint32_t mock_oldest_slot(const struct mock *mock);
+/* Locks the slot of the oldest frame that nobody holds, or revokes the oldest if there is none;
+ * UINT32_MAX: neither. */
 uint32_t mock_take_slot(struct mock *mock, bool revoke);
 /* Takes the slot from its reader, frame or not; the pixels become garbage. */
 void mock_revoke(struct mock *mock, uint32_t slot);

@@ -364,6 +364,40 @@ static void a_refusal_survives_a_reset(void **state)
 	assert_string_equal(camtap_error_text(f->camera), "not you");
 }
 
+static void *refuse_at_once(void *argument)
+{
+	const struct mock *mock = argument;
+	struct wire_bye bye = {.code = WIRE_CODE_BUSY, .text = "full"};
+	int socket;
+
+	message_init(&bye.header, WIRE_REFUSED, sizeof(bye));
+	while ((socket = accept(mock->listener, NULL, NULL)) >= 0) {
+		(void)message_send(socket, &bye.header, NULL, 0);
+		close(socket);
+	}
+	return NULL;
+}
+
+/* The daemon hangs up before HELLO is sent, or before it has read it. */
+static void a_refusal_may_come_before_hello(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, refuse_at_once, &f->mock), 0);
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(camtap_connect(f->camera), 0);
+		assert_int_equal(
+			camtap_next(f->camera, &(struct camtap_frame *){NULL}, LIMIT_MS), -EUSERS);
+		assert_string_equal(camtap_error_text(f->camera), "full");
+		camtap_close(f->camera);
+		assert_int_equal(camtap_new(&f->camera), 0);
+		assert_int_equal(camtap_set_socket(f->camera, f->mock.path), 0);
+	}
+	shutdown(f->mock.listener, SHUT_RDWR); /* ends accept() */
+	pthread_join(thread, NULL);
+}
+
 /* ---- reading ---- */
 
 static void frames_come_in_order(void **state)
@@ -1898,10 +1932,17 @@ struct stress {
 static void *write_frames(void *argument)
 {
 	struct stress *stress = argument;
+	struct mock *mock = &stress->f->mock;
 
-	while (!atomic_load(&stress->done)) {
-		if (!mock_publish(&stress->f->mock))
+	for (unsigned count = 0; !atomic_load(&stress->done); count++) {
+		if (count % 16 == 0) {
+			uint32_t slot = mock_oldest_slot(mock);
+
+			mock_revoke(mock, slot);
+			mock_publish_slot(mock, slot);
+		} else if (!mock_publish(mock)) {
 			return argument;
+		}
 		sched_yield();
 	}
 	return NULL;
@@ -1996,6 +2037,7 @@ int main(void)
 		TEST(a_full_backlog_is_waited_for),
 		TEST(a_refusal_is_an_errno),
 		TEST(a_refusal_survives_a_reset),
+		TEST(a_refusal_may_come_before_hello),
 		TEST_BOTH(frames_come_in_order),
 		TEST(a_frame_tells_all_about_itself),
 		TEST_BOTH(the_newest_frame_comes_first),

@@ -499,11 +499,14 @@ static void y4m_nonsense_is_refused(void **state)
 	}
 
 	/* a header that never ends is given up, whatever follows */
-	file_clear();
-	put_text("YUV4MPEG2 W4 H4 X");
-	for (size_t i = 0; i < 5000; i++)
-		put_text("y");
-	assert_refused(-EINVAL, "does not end");
+	for (int ends = 0; ends < 2; ends++) {
+		file_clear();
+		put_text("YUV4MPEG2 W4 H4 X");
+		for (size_t i = 0; i < 4100; i++)
+			put_text("y");
+		put_text(ends ? "\n" : "y");
+		assert_refused(-EINVAL, "does not end");
+	}
 }
 
 static void y4m_frames_come_bit_for_bit(void **state)
@@ -679,17 +682,19 @@ static void mjpeg_damage_is_counted_once(void **state)
 	assert_int_equal(playback->outcomes[1].frame.jpeg_fault, JPEG_FAULT_NEXT_IMAGE);
 	assert_frame(&playback->outcomes[2], &frames[2]);
 
-	/* other sizes, of the picture and of the file */
+	/* other sizes, of the picture and of the file, even if the slot has room for it */
 	file_clear();
 	put_jpeg_frame(&picture);
-	put_jpeg_frame(&other_picture);
+	put_jpeg_frame(&(struct jpeg_fixture){.width = 64, .height = 47});
+	put_jpeg_frame(&(struct jpeg_fixture){.width = 63, .height = 48});
 	put_jpeg_frame(&big_picture);
 	put_jpeg_frame(&picture);
-	playback = play_all();
-	assert_int_equal(playback->outcome_count, 4);
+	playback = play(&(struct play_options){.slot_size = 200 * 1000});
+	assert_int_equal(playback->outcome_count, 5);
 	assert_damage(&playback->outcomes[1], RECORDING_DAMAGE_WRONG_SIZE);
-	assert_damage(&playback->outcomes[2], RECORDING_DAMAGE_TOO_LARGE);
-	assert_frame(&playback->outcomes[3], &frames[3]);
+	assert_damage(&playback->outcomes[2], RECORDING_DAMAGE_WRONG_SIZE);
+	assert_damage(&playback->outcomes[3], RECORDING_DAMAGE_TOO_LARGE);
+	assert_frame(&playback->outcomes[4], &frames[4]);
 }
 
 static void mjpeg_without_size_is_refused(void **state)
@@ -1056,6 +1061,7 @@ static void avi_that_cannot_be_served_is_refused(void **state)
 	chunk_end(riff);
 	put_chunk("strf", "MJPG");
 	chunk_end(movi);
+	put_stream(&avi_mjpeg, false); /* whose format is another's */
 	put_text("LIST....movi");
 	assert_refused(-EINVAL, "no format");
 }
@@ -1071,6 +1077,10 @@ static void avi_takes_its_first_video(void **state)
 	second.width = 8;
 	file_clear();
 	riff = chunk_begin("RIFF", "AVI ");
+	start = chunk_begin("strh", NULL); /* of no stream */
+	put_text("vids");
+	put_zeros(52);
+	chunk_end(start);
 	put_stream(&avi_mjpeg, false);
 	put_stream(&avi_mjpeg, true);
 	put_stream(&second, true);
@@ -1154,11 +1164,54 @@ static void avi_damage_is_counted_once(void **state)
 		assert_frame(&playback->outcomes[3], &frames[3]);
 	}
 
+	/* however much garbage there is: more than is read at once */
+	file_clear();
+	riff = avi_begin(&avi_mjpeg, &movi);
+	put_zeros(300 * 1000);
+	put_avi_frame(&avi_mjpeg, &picture, 0);
+	avi_end(&avi_mjpeg, riff, movi);
+	playback = play_all();
+	assert_int_equal(playback->outcome_count, 2);
+	assert_damage(&playback->outcomes[0], RECORDING_DAMAGE_GARBAGE);
+	assert_frame(&playback->outcomes[1], &frames[0]);
+
 	/* behind the end that RIFF tells of, anything may follow */
 	file_clear();
 	put_avi(&avi_mjpeg, 2);
 	put_zeros(1000);
 	assert_all_frames(play_all());
+
+	/* but without that, it is damage */
+	for (int i = 0; i < 2; i++) {
+		struct avi_fixture unfinished = avi_mjpeg;
+
+		unfinished.length = i == 0 ? 0 : UINT32_MAX;
+		file_clear();
+		put_avi(&unfinished, 2);
+		put_zeros(1000);
+		playback = play_all();
+		assert_int_equal(playback->outcome_count, 3);
+		assert_damage(&playback->outcomes[2], RECORDING_DAMAGE_GARBAGE);
+	}
+}
+
+/* Lists that their writer did not come to finish, of a kind that is otherwise skipped. */
+static void avi_unfinished_lists_are_entered(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		size_t movi, riff, list;
+
+		file_clear();
+		riff = avi_begin(&avi_mjpeg, &movi);
+		put_avi_frame(&avi_mjpeg, &picture, 0);
+		list = chunk_begin("LIST", "INFO");
+		put_chunk("ISFT", "a writer that cannot seek");
+		patch_length(list, i == 0 ? 0 : UINT32_MAX);
+		put_avi_frame(&avi_mjpeg, &picture, 0);
+		avi_end(&avi_mjpeg, riff, movi);
+		assert_all_frames(play_all());
+	}
 }
 
 /* ---- raw ---- */
@@ -1442,6 +1495,40 @@ static void a_frame_in_two_slots_is_corrupt(void **state)
 	}
 }
 
+/* What is appended to a file after its end belongs to its next run. */
+static void the_end_is_the_end(void **state)
+{
+	struct recording *recording;
+	struct recording_format format;
+	struct recording_frame frame;
+	struct feed feed;
+	uint8_t slot[192];
+
+	(void)state;
+	file_clear();
+	put_text("YUV4MPEG2 W16 H8 F25:1\nFRAME\n");
+	put_noise_frame(192);
+	feed_init(&feed, 0, file.size);
+	assert_int_equal(recording_create(NULL, &recording), 0);
+	assert_int_equal(recording_probe(recording, feed.fd, &format), RECORDING_OK);
+	for (size_t count = 1; count < 4; count++) {
+		for (size_t i = 0; i < count; i++)
+			assert_int_equal(
+				recording_read(recording, feed.fd, slot, sizeof(slot), &frame),
+				RECORDING_FRAME);
+		assert_int_equal(recording_read(recording, feed.fd, slot, sizeof(slot), &frame),
+			RECORDING_END);
+		assert_int_equal(write(feed.fd, "FRAME\n", 6), 6);
+		assert_int_equal(write(feed.fd, slot, sizeof(slot)), sizeof(slot));
+		lseek(feed.fd, -(off_t)(6 + sizeof(slot)), SEEK_CUR);
+		assert_int_equal(recording_read(recording, feed.fd, slot, sizeof(slot), &frame),
+			RECORDING_END);
+		assert_int_equal(recording_rewind(recording, feed.fd), 0);
+	}
+	recording_destroy(recording);
+	feed_finish(&feed);
+}
+
 /* A file that does not start at the fd's offset 0, as a shell may hand it over. */
 static void rewinding_knows_where_the_fd_was(void **state)
 {
@@ -1601,12 +1688,14 @@ int main(void)
 		cmocka_unit_test(avi_takes_its_first_video),
 		cmocka_unit_test(avi_truncations_are_seen),
 		cmocka_unit_test(avi_damage_is_counted_once),
+		cmocka_unit_test(avi_unfinished_lists_are_entered),
 		cmocka_unit_test(raw_descriptions_are_parsed),
 		cmocka_unit_test(raw_frames_come_bit_for_bit),
 		cmocka_unit_test(time_does_not_drift),
 		cmocka_unit_test(small_slots_are_never_overrun),
 		cmocka_unit_test(a_frame_in_two_slots_is_corrupt),
 		cmocka_unit_test(rewinding_gives_the_same_again),
+		cmocka_unit_test(the_end_is_the_end),
 		cmocka_unit_test(rewinding_knows_where_the_fd_was),
 		cmocka_unit_test(rewinding_is_refused_where_it_is_of_no_use),
 		cmocka_unit_test(long_skips_are_interrupted),

@@ -62,9 +62,10 @@ refused() {
 in_background() {
 	frames=$1
 	shift
+	rm -f /tmp/out /tmp/log # the shell in the background makes them, some time
 	source-probe "$frames" /tmp/frame --source $DEVICE "$@" >/tmp/out 2>/tmp/log &
 	streaming=$!
-	until grep -q streaming /tmp/out; do
+	until grep -q -s streaming /tmp/out; do
 		kill -0 $streaming 2>/dev/null || fail "$*: $(cat /tmp/log)"
 		usleep 10000 # until the first frame, or the end
 	done
@@ -230,6 +231,7 @@ plain)
 	check_numbers_and_times
 	check_faults userptr
 	check_faults copy
+	check_faults libv4l2
 	;;
 contiguous)
 	moving 640 360 YUYV 460800 auto "$ONE_COPY"

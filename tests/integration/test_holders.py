@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Readers that hold frames for long, or stop: capture goes on, and the others lose nothing."""
+
+import fcntl
+import mmap
+import os
+import signal
+import struct
+import time
+
+from camtap_testing import FORMAT, FRAME, MODE_READ, READY, Connection, wait_for
+
+MAX_LEASES = 8
+F_SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h
+
+
+def run_for(seconds):
+    """Lets the programs run: that time is what is measured."""
+    time.sleep(seconds)
+
+
+def test_capture_never_waits(bench):
+    """Two hold all that they may, for ever, a third one each frame for a second. With what the source
+    needs that is more than the pool has, so leases must be revoked."""
+    daemon = bench.daemon("--size", "640x360", "--max-leases", str(MAX_LEASES))
+    names = ["greedy-1", "greedy-2", "slow", "fast-1", "fast-2"]
+    for_ever = ["--verify", "--hold-frames", MAX_LEASES, "--hold-ms", 1000000]
+    holders = {"greedy-1": bench.reader(daemon, *for_ever, "--name", "greedy-1")}
+    # the second one takes other frames than the first
+    wait_for(lambda: holders["greedy-1"].ask()["held"] == MAX_LEASES, "all that it may hold")
+    holders |= {
+        "greedy-2": bench.reader(daemon, *for_ever, "--name", "greedy-2", "--latest"),
+        "slow": bench.reader(
+            daemon, "--verify", "--hold-frames", 1, "--hold-ms", 1000, "--name", "slow"
+        ),
+        "fast-1": bench.reader(daemon, "--verify", "--name", "fast-1"),
+        "fast-2": bench.reader(daemon, "--verify", "--name", "fast-2", "--messages"),
+    }
+    wait_for(lambda: daemon.counters()["revoked"] > 0, "the first revocation")
+    before = daemon.counters()["published"]
+    run_for(5)
+    daemon_says = {client["name"]: client for client in daemon.stream()["clients"]}
+    counters = daemon.counters()
+    # a second at 60 Hz is 60 frames, whoever holds what
+    assert counters["published"] - before >= 5 * 60 * 0.9
+    assert counters["pool_empty"] == 0
+    # two greedy ones cannot hold more than they may, and they do hold it
+    assert daemon_says["greedy-1"]["leases"] <= MAX_LEASES
+    assert daemon_says["greedy-1"]["leases"] + daemon_says["greedy-2"]["leases"] > MAX_LEASES
+
+    reports = {}
+    for name in names[3:]:
+        reports[name] = holders[name].finish()
+        assert reports[name]["missed"] == 0 and reports[name]["stale"] == 0, reports[name]
+    # Both sides' counts must agree: whose lease was revoked was told so, and nobody else was.
+    for name in names[:3]:
+        reports[name] = holders[name].finish()
+    for name, report in reports.items():
+        assert report["torn"] == 0 and report["order_errors"] == 0, (name, report)
+    assert reports["greedy-1"]["stale"] > 0 and reports["greedy-2"]["stale"] > 0
+    assert sum(r["stale"] for r in reports.values()) == daemon.counters()["revoked"], reports
+
+
+def test_stopped_reader(bench):
+    """SIGSTOP with leases held, until its queue is full by far."""
+    daemon = bench.daemon("--size", "160x120", "--rate", "300", "--slots", "64")
+    steady = bench.steady(daemon)
+    hold = ["--verify", "--hold-frames", 4, "--hold-ms", 20]
+    stopped = [
+        bench.reader(daemon, *hold, "--name", "stopped-1", "--messages"),
+        bench.reader(daemon, *hold, "--name", "stopped-2"),
+    ]
+
+    def said():
+        return {client["name"]: client for client in daemon.stream()["clients"]}
+
+    wait_for(lambda: all(reader.ask()["held"] > 0 for reader in stopped), "leases")
+    for reader in stopped:
+        reader.signal(signal.SIGSTOP)
+    wait_for(
+        lambda: all(int(said()[f"stopped-{n}"]["missed"]) > 300 for n in (1, 2)),
+        "both have lost announcements",
+        interval=0.1,
+    )
+    assert all(said()[f"stopped-{n}"]["leases"] <= 4 for n in (1, 2))
+    for reader in stopped:
+        reader.signal(signal.SIGCONT)
+    wait_for(
+        lambda: all(
+            reader.ask()["last"] >= daemon.counters()["published"] - 60 for reader in stopped
+        ),
+        "both are in step again",
+        interval=0.02,
+    )
+    for reader in stopped:
+        report = reader.finish()
+        assert report["frames"] + report["missed"] == report["last"] - report["first"] + 1, report
+        assert report["missed"] > 300 and report["order_errors"] == 0, report
+        assert report["torn"] == 0, report
+    report = steady.finish()
+    assert report["missed"] == 0 and report["stale"] == 0 and report["order_errors"] == 0, report
+
+
+class Listener(Connection):
+    """Hears FRAME messages, without libcamtap, and takes no frame."""
+
+    def __init__(self, path):
+        super().__init__(path, MODE_READ, "listener")
+        payload, (pool, guard) = self.expect(FORMAT)
+        epoch, _, guard_size = struct.unpack_from("=QQI", payload)
+        self.guard = mmap.mmap(guard, guard_size)
+        fcntl.fcntl(guard, fcntl.F_ADD_SEALS, F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL)
+        os.close(pool)
+        os.close(guard)
+        self.send(READY, struct.pack("=Q", epoch))
+
+    def position(self):
+        return struct.unpack_from("=QQ", self.expect(FRAME)[0])[1]
+
+
+def test_lost_announcements_are_counted_exactly(bench):
+    """What is heard and what the daemon says is lost are together what was published."""
+    daemon = bench.daemon("--size", "160x120", "--rate", "300")
+    with Listener(daemon.socket) as listener:
+        heard = [listener.position()]
+
+        def lost():
+            return int(daemon.clients("listener")[0]["missed"])
+
+        wait_for(lambda: lost() > 200, "its queue is full, and over", interval=0.05)
+        before = daemon.counters()["published"]
+        while heard[-1] < before + 30:  # in step again
+            heard.append(listener.position())
+        assert heard == sorted(set(heard))
+        assert heard[-1] - heard[0] + 1 == len(heard) + lost()
+        # of the camera's counter it is all
+        assert daemon.counters()["client_slow"] == lost()

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""That a client cannot write into the pool is the kernel's promise, to root and to anybody."""
+
+import os
+
+import pytest
+
+REFUSALS = {
+    # The open mode of what is received ...
+    "as received": {
+        "map writable": "EACCES",
+        "map for writing only": "EACCES",
+        "write": "EBADF",
+        "pwrite": "EBADF",
+        "splice": "EBADF",
+        "copy": "EBADF",
+        "grow": "EINVAL",
+        "shrink": "EINVAL",
+        "allocate": "EBADF",
+        "punch a hole": "EBADF",
+        "seal": "EPERM",
+    },
+    "mapping": {
+        "mprotect": "EACCES",
+        "MADV_REMOVE": "EACCES",
+        "/proc/self/mem": "EIO",
+        "process_vm_writev": "EFAULT",
+        "PTRACE_POKEDATA": "EIO",
+        "read() into it": "EFAULT",
+    },
+    "private": {"write reaches the pool": "EROFS"},
+}
+# ... is worth nothing: it is opened anew for writing. There the seals hold.
+SEALED = {
+    attempt: "EPERM"
+    for attempt in (
+        "map writable",
+        "map for writing only",
+        "write",
+        "pwrite",
+        "splice",
+        "copy",
+        "grow",
+        "shrink",
+        "allocate",
+        "punch a hole",
+        "seal",
+    )
+}
+BY_FD, BY_MAP = "reopened by /proc/self/fd", "reopened by /proc/self/map_files"
+
+
+def attempts(program):
+    """{by what: {how: error}} of a run of programs/readonly."""
+    seen = {}
+    for line in program.popen.stdout:
+        by, how, error = line.decode().rstrip("\n").rsplit(": ", 2)
+        seen.setdefault(by, {})[how] = error
+    return seen
+
+
+@pytest.mark.parametrize("uid", [0, 65534], ids=["root", "nobody"])
+def test_no_way_to_write(bench, uid):
+    if os.getuid() != 0 and uid != os.getuid():
+        pytest.skip("only root can be another user")
+    daemon = bench.daemon("--size", "320x180")
+    daemon.let_in_everybody()
+    steady = bench.steady(daemon, "--verify")
+    attacker = bench.program("readonly", daemon.socket, uid)
+    seen = attempts(attacker)
+    assert attacker.wait() == 0, seen
+    expected = dict(REFUSALS)
+    expected[BY_FD] = SEALED
+    # only root may open these at all
+    expected[BY_MAP] = SEALED if uid == 0 else {"open for writing": "EPERM"}
+    assert seen == expected
+    report = steady.finish()
+    assert report["torn"] == 0 and report["missed"] == 0, report
+
+
+def test_control(bench):
+    """The attempts are real: without seals, the same ones succeed."""
+    attacker = bench.program("readonly", "control")
+    seen = attempts(attacker)
+    assert attacker.wait() == 1
+    assert set(seen[BY_FD]) == set(SEALED)
+    assert set(seen[BY_FD].values()) == {"ALLOWED"}
