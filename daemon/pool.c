@@ -173,12 +173,16 @@ static uint32_t oldest_but(const struct pool *pool, uint64_t tried)
 	return best;
 }
 
-static uint32_t lock_free_slot(struct pool *pool)
+/* Locks the slot of the oldest frame that nobody holds, if it was published at or before
+ * `published_by`. */
+static uint32_t lock_free_slot(struct pool *pool, int64_t published_by)
 {
 	uint64_t tried = 0;
 	uint32_t slot;
 
 	while ((slot = oldest_but(pool, tried)) != POOL_SLOT_NONE) {
+		if (pool->slots[slot].publish_time_ns > published_by)
+			return POOL_SLOT_NONE; /* the others are younger still */
 		if (lock_everywhere(pool, slot))
 			return slot;
 		tried |= UINT64_C(1) << slot;
@@ -303,31 +307,43 @@ static void take(struct pool *pool, uint32_t slot)
 	atomic_thread_fence(memory_order_release);
 }
 
+/*
+ * The order of preference. A frame that nobody has taken yet has its time too: without the first
+ * step's limit greedy holders could pin all but one slot, and every frame would be overwritten one
+ * period after it was published, before a reader that is scheduled a little late has seen it.
+ */
 enum pool_outcome pool_take_slot(struct pool *pool, int64_t now_ns, uint32_t *ret_slot)
 {
+	int64_t lease_min_ns = (int64_t)pool->lease_min_ns;
 	uint32_t slot;
-	bool lossless;
+	bool lossless, revoke;
 
 again:
-	slot = lock_free_slot(pool);
+	revoke = false;
+	slot = lock_free_slot(pool, now_ns - lease_min_ns / 4);
 	if (slot == POOL_SLOT_NONE && police(pool))
 		goto again;
 	if (slot == POOL_SLOT_NONE) {
-		slot = choose_victim(pool, now_ns - (int64_t)pool->lease_min_ns, &lossless);
-		if (slot == POOL_SLOT_NONE && pool->writing >= pool->slots_needed)
-			return POOL_ENOUGH;
-		/* fewer than the source needs: leases are cut short rather than frames lost */
-		if (slot == POOL_SLOT_NONE)
-			slot = choose_victim(pool, INT64_MAX, &lossless);
-		if (slot == POOL_SLOT_NONE && lossless) {
-			if (!ask_lossless_holders(pool))
-				goto again;
-			return POOL_WAIT;
-		}
-		if (slot == POOL_SLOT_NONE) /* all are the source's or the newest */
-			return POOL_ENOUGH;
-		revoke_everywhere(pool, slot);
+		slot = choose_victim(pool, now_ns - lease_min_ns, &lossless);
+		revoke = slot != POOL_SLOT_NONE;
 	}
+	if (slot == POOL_SLOT_NONE)
+		slot = lock_free_slot(pool, INT64_MAX);
+	if (slot == POOL_SLOT_NONE && pool->writing >= pool->slots_needed)
+		return POOL_ENOUGH;
+	if (slot == POOL_SLOT_NONE) { /* leases are cut short rather than frames lost */
+		slot = choose_victim(pool, INT64_MAX, &lossless);
+		revoke = slot != POOL_SLOT_NONE;
+	}
+	if (slot == POOL_SLOT_NONE && lossless) {
+		if (!ask_lossless_holders(pool))
+			goto again;
+		return POOL_WAIT;
+	}
+	if (slot == POOL_SLOT_NONE) /* all are the source's or the newest */
+		return POOL_ENOUGH;
+	if (revoke)
+		revoke_everywhere(pool, slot);
 	take(pool, slot);
 	*ret_slot = slot;
 	return POOL_TAKEN;

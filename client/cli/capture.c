@@ -23,9 +23,12 @@ static void copy_metadata(struct capture *capture, const struct camtap_frame *fr
 		.ycbcr_enc = camtap_frame_ycbcr_enc(frame),
 		.quantization = camtap_frame_quantization(frame),
 		.xfer_func = camtap_frame_xfer_func(frame),
+		.chroma_siting = camtap_frame_chroma_siting(frame),
 		.plane_count = camtap_frame_plane_count(frame),
 	};
 	camtap_frame_rate(frame, &capture->image.rate_numerator, &capture->image.rate_denominator);
+	camtap_frame_pixel_aspect(frame, &capture->image.pixel_aspect_numerator,
+		&capture->image.pixel_aspect_denominator);
 	capture->epoch = camtap_frame_epoch(frame);
 	capture->id = camtap_frame_id(frame);
 	capture->sequence = camtap_frame_sequence(frame);
@@ -141,6 +144,21 @@ static const char *name_clock(enum camtap_clock clock)
 	return "unknown";
 }
 
+static const char *name_chroma_siting(enum camtap_chroma_siting siting)
+{
+	switch (siting) {
+	case CAMTAP_CHROMA_JPEG:
+		return "jpeg";
+	case CAMTAP_CHROMA_MPEG2:
+		return "mpeg2";
+	case CAMTAP_CHROMA_PALDV:
+		return "paldv";
+	case CAMTAP_CHROMA_UNKNOWN:
+		break;
+	}
+	return "unknown";
+}
+
 json_t *capture_describe(const struct capture *capture, const char *camera)
 {
 	const struct image *image = &capture->image;
@@ -150,15 +168,19 @@ json_t *capture_describe(const struct capture *capture, const char *camera)
 
 	camtap_fourcc_text(image->fourcc, fourcc);
 	return json_pack("{s:i, s:s, s:o, s:o, s:I, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I,"
-			 " s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o}",
+			 " s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:o}",
 		"schema", 1, "camera", camera, "epoch", unsigned_text(capture->epoch), "id",
 		unsigned_text(capture->id), "sequence", (json_int_t)capture->sequence, "fourcc",
 		fourcc, "width", (json_int_t)image->width, "height", (json_int_t)image->height,
 		"planes", describe_planes(image), "field", (json_int_t)image->field, "colorspace",
 		(json_int_t)image->colorspace, "ycbcr_enc", (json_int_t)image->ycbcr_enc,
 		"quantization", (json_int_t)image->quantization, "xfer_func",
-		(json_int_t)image->xfer_func, "rate_numerator", (json_int_t)image->rate_numerator,
-		"rate_denominator", (json_int_t)image->rate_denominator, "capture_time_ns",
+		(json_int_t)image->xfer_func, "chroma_siting",
+		name_chroma_siting(image->chroma_siting), "pixel_aspect_numerator",
+		(json_int_t)image->pixel_aspect_numerator, "pixel_aspect_denominator",
+		(json_int_t)image->pixel_aspect_denominator, "rate_numerator",
+		(json_int_t)image->rate_numerator, "rate_denominator",
+		(json_int_t)image->rate_denominator, "capture_time_ns",
 		signed_text(capture->capture_time_ns), "capture_clock", name_clock(capture->clock),
 		"publish_time_ns", signed_text(capture->publish_time_ns), "realtime_ns",
 		signed_text(capture->realtime_ns), "media_time_ns", media_time, "flags",

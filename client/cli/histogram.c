@@ -46,7 +46,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, unsigned percen
 
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		seen += histogram->buckets[i];
-		if (seen > 0 && seen >= wanted) {
+		if (seen >= wanted) {
 			uint64_t end = bucket_end(i);
 
 			return end < histogram->max ? end : histogram->max;

@@ -4,11 +4,10 @@
  * y4m: YUV4MPEG2 (mjpegtools' yuv4mpeg(5)), with the header that ffmpeg writes. Samples are
  * rearranged, never computed with: what comes from a Y4M file goes into one bit for bit. Cameras do
  * not say where between the luma samples the chroma samples lie; C420jpeg (in the middle) is
- * ffmpeg's choice too. XCOLORRANGE is written if the camera names its range, or if it is not the
+ * ffmpeg's choice too. XCOLORRANGE is written if the source names its range, or if it is not the
  * usual limited one.
  */
 
-#include "camtap.h"
 #include "image.h"
 #include "pixels.h"
 
@@ -16,7 +15,22 @@
 
 #include <linux/videodev2.h>
 
-static const char *find_colour(const struct pixels *pixels)
+static const char *find_colour_420(enum camtap_chroma_siting siting)
+{
+	switch (siting) {
+	case CAMTAP_CHROMA_MPEG2:
+		return "C420mpeg2 XYSCSS=420MPEG2";
+	case CAMTAP_CHROMA_PALDV:
+		return "C420paldv XYSCSS=420PALDV";
+	case CAMTAP_CHROMA_UNKNOWN:
+	case CAMTAP_CHROMA_JPEG:
+		break;
+	}
+	return "C420jpeg XYSCSS=420JPEG";
+}
+
+/* NULL: Y4M has none for it. */
+static const char *find_colour(const struct image *image, const struct pixels *pixels)
 {
 	switch (pixels->layout) {
 	case PIXELS_GREY:
@@ -24,7 +38,7 @@ static const char *find_colour(const struct pixels *pixels)
 	case PIXELS_GREY16:
 		return pixels->bits == 10 ? "Cmono10" : pixels->bits == 12 ? "Cmono12" : "Cmono16";
 	case PIXELS_420:
-		return "C420jpeg XYSCSS=420JPEG";
+		return find_colour_420(image->chroma_siting);
 	case PIXELS_422:
 		return "C422 XYSCSS=422";
 	case PIXELS_444:
@@ -41,7 +55,6 @@ static const char *find_colour(const struct pixels *pixels)
 static char find_interlacing(uint32_t field)
 {
 	switch (field) {
-	case V4L2_FIELD_ANY:
 	case V4L2_FIELD_NONE:
 		return 'p';
 	case V4L2_FIELD_INTERLACED_TB:
@@ -112,15 +125,16 @@ static int encode(const struct image *image, int quality, struct encoded *ret_en
 	r = pixels_init_planar(&pixels, image, error);
 	if (r < 0)
 		return r;
-	colour = find_colour(&pixels);
+	colour = find_colour(image, &pixels);
 	if (!colour) {
 		r = image_fail(error, -ENOTSUP,
 			"y4m cannot hold JPEG 4:4:0: use --format jpeg, png or ppm");
 		goto finish;
 	}
-	r = buffer_print(&ret_encoded->header, "YUV4MPEG2 W%u H%u F%u:%u I%c A0:0 %s%s\n",
+	r = buffer_print(&ret_encoded->header, "YUV4MPEG2 W%u H%u F%u:%u I%c A%u:%u %s%s\n",
 		pixels.width, pixels.height, image->rate_numerator, image->rate_denominator,
-		find_interlacing(image->field), colour, find_range(image, &pixels));
+		find_interlacing(image->field), image->pixel_aspect_numerator,
+		image->pixel_aspect_denominator, colour, find_range(image, &pixels));
 	if (r == 0)
 		r = buffer_print(&ret_encoded->body, "FRAME\n");
 	if (r == 0)

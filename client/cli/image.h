@@ -9,6 +9,7 @@
  */
 
 #include "buffer.h"
+#include "camtap.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,8 @@ struct image {
 	uint32_t width, height; /* pixels */
 	uint32_t field, colorspace, ycbcr_enc, quantization, xfer_func;
 	uint32_t rate_numerator, rate_denominator; /* frames per second, 0/0: unknown */
+	uint32_t pixel_aspect_numerator, pixel_aspect_denominator; /* 0/0: unknown */
+	enum camtap_chroma_siting chroma_siting;
 	unsigned plane_count;
 	struct image_plane planes[IMAGE_PLANES_MAX];
 	const char *comment; /* put into files that have a place for one line of text; NULL: none */

@@ -51,23 +51,35 @@ void output_folder_finish(struct output_folder *folder)
 	folder->fd = -1;
 }
 
+/* A name that a process of the same number left when it was killed is passed over. */
+static int open_hidden(struct output_file *file)
+{
+	struct output_folder *folder = file->folder;
+
+	do {
+		snprintf(file->hidden, sizeof(file->hidden), ".camtap-%d-%u.tmp", (int)getpid(),
+			folder->count++);
+		file->fd = openat(folder->fd, file->hidden, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
+			FILE_MODE);
+	} while (file->fd < 0 && errno == EEXIST);
+	return file->fd < 0 ? -errno : 0;
+}
+
 int output_file_open(struct output_file *ret_file, struct output_folder *folder)
 {
 	struct output_file file = {.folder = folder};
+	int r = 0;
 
 	ret_file->fd = -1;
 	if (folder->anonymous) {
 		file.fd = openat(folder->fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
+		r = file.fd < 0 ? -errno : 0;
 	} else {
-		snprintf(file.hidden, sizeof(file.hidden), ".camtap-%d-%u.tmp", (int)getpid(),
-			folder->count++);
-		file.fd = openat(folder->fd, file.hidden, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
-			FILE_MODE);
+		r = open_hidden(&file);
 	}
-	if (file.fd < 0)
-		return -errno;
-	*ret_file = file;
-	return 0;
+	if (r == 0)
+		*ret_file = file;
+	return r;
 }
 
 int output_write(int fd, const void *data, size_t size)

@@ -113,10 +113,6 @@ int pixels_init_jpeg(struct pixels *ret_pixels, const struct image *image, bool 
 
 	if (!decoder)
 		return image_fail(error, -ENOMEM, "no memory for a JPEG decoder");
-	if (image->plane_count < 1 || jpeg->bytesused == 0) {
-		r = image_fail(error, -EBADMSG, "empty JPEG");
-		goto finish;
-	}
 	if (decoder_failed(decoder, tjDecompressHeader3(decoder, jpeg->data, jpeg->bytesused,
 					    &width, &height, &subsampling, &colorspace)) ||
 		width <= 0 || height <= 0) {

@@ -3,11 +3,12 @@
 
 import os
 import signal
+import stat
 import struct
 
 import pytest
 from camtap_command import Background
-from camtap_testing import (BYE, MODE_OBSERVE, MODE_READ, Connection, Daemon, is_socket, wait_for)
+from camtap_testing import (BYE, MODE_OBSERVE, MODE_READ, Connection, Daemon, wait_for)
 from loop_reader import LoopReader
 
 RESTARTS = 20
@@ -18,7 +19,7 @@ def start(bench, directory):
     """A daemon, always on the same socket."""
     daemon = Daemon("--size", "320x240", "--rate", "60", directory=directory)
     bench.daemons.append(daemon)
-    return daemon
+    return daemon.wait_until_it_listens()
 
 
 def left_behind():
@@ -161,7 +162,7 @@ def test_a_socket_left_behind_is_replaced(bench, directory):
     daemon = start(bench, directory)
     daemon.signal(signal.SIGKILL)
     daemon.wait()
-    assert is_socket(daemon.socket)
+    assert stat.S_ISSOCK(os.stat(daemon.socket).st_mode)
     with pytest.raises(ConnectionRefusedError):
         Connection(daemon.socket)
     start(bench, directory).status()

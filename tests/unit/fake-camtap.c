@@ -262,6 +262,18 @@ void camtap_frame_rate(
 	*ret_denominator = frame->is.rate_denominator;
 }
 
+void camtap_frame_pixel_aspect(
+	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator)
+{
+	*ret_numerator = frame->is.pixel_aspect_numerator;
+	*ret_denominator = frame->is.pixel_aspect_denominator;
+}
+
+enum camtap_chroma_siting camtap_frame_chroma_siting(const struct camtap_frame *frame)
+{
+	return frame->is.chroma_siting;
+}
+
 uint64_t camtap_frame_epoch(const struct camtap_frame *frame)
 {
 	return frame->is.epoch;

@@ -17,6 +17,8 @@ struct fake_plane {
 struct fake_frame {
 	uint32_t fourcc, width, height, field, colorspace, ycbcr_enc, quantization, xfer_func;
 	uint32_t rate_numerator, rate_denominator;
+	uint32_t pixel_aspect_numerator, pixel_aspect_denominator;
+	enum camtap_chroma_siting chroma_siting;
 	unsigned plane_count;
 	struct fake_plane planes[4];
 	uint64_t epoch, id, missed;

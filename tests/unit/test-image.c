@@ -370,16 +370,16 @@ static void y4m_header_says_what_is_known(void **state)
 {
 	static const struct {
 		uint32_t field, colorspace, quantization;
+		enum camtap_chroma_siting siting;
 		const char *line;
 	} cases[] = {
-		{V4L2_FIELD_NONE, 0, 0, "YUV4MPEG2 W2 H2 F25:1 Ip A0:0 C420jpeg XYSCSS=420JPEG\n"},
-		{V4L2_FIELD_INTERLACED_TB, 0, V4L2_QUANTIZATION_LIM_RANGE,
-			"YUV4MPEG2 W2 H2 F25:1 It A0:0 C420jpeg XYSCSS=420JPEG "
-			"XCOLORRANGE=LIMITED\n"},
-		{V4L2_FIELD_INTERLACED_BT, 0, V4L2_QUANTIZATION_FULL_RANGE,
-			"YUV4MPEG2 W2 H2 F25:1 Ib A0:0 C420jpeg XYSCSS=420JPEG XCOLORRANGE=FULL\n"},
-		{V4L2_FIELD_ALTERNATE, V4L2_COLORSPACE_JPEG, 0,
-			"YUV4MPEG2 W2 H2 F25:1 I? A0:0 C420jpeg XYSCSS=420JPEG XCOLORRANGE=FULL\n"},
+		{V4L2_FIELD_NONE, 0, 0, 0, "Ip A12:11 C420jpeg XYSCSS=420JPEG\n"},
+		{V4L2_FIELD_INTERLACED_TB, 0, V4L2_QUANTIZATION_LIM_RANGE, CAMTAP_CHROMA_JPEG,
+			"It A12:11 C420jpeg XYSCSS=420JPEG XCOLORRANGE=LIMITED\n"},
+		{V4L2_FIELD_INTERLACED_BT, 0, V4L2_QUANTIZATION_FULL_RANGE, CAMTAP_CHROMA_MPEG2,
+			"Ib A12:11 C420mpeg2 XYSCSS=420MPEG2 XCOLORRANGE=FULL\n"},
+		{V4L2_FIELD_ALTERNATE, V4L2_COLORSPACE_JPEG, 0, CAMTAP_CHROMA_PALDV,
+			"I? A12:11 C420paldv XYSCSS=420PALDV XCOLORRANGE=FULL\n"},
 	};
 	struct scene scene = make_noise(2, 2, 0xff);
 	struct image image = pack(&formats[0], &scene, 0);
@@ -388,13 +388,19 @@ static void y4m_header_says_what_is_known(void **state)
 	(void)state;
 	image.rate_numerator = 25;
 	image.rate_denominator = 1;
+	image.pixel_aspect_numerator = 12;
+	image.pixel_aspect_denominator = 11;
 	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		char line[128];
+
+		snprintf(line, sizeof(line), "YUV4MPEG2 W2 H2 F25:1 %s", cases[i].line);
+		image.chroma_siting = cases[i].siting;
 		image.field = cases[i].field;
 		image.colorspace = cases[i].colorspace;
 		image.quantization = cases[i].quantization;
 		encode(&image_y4m, &image, &encoded);
-		assert_int_equal(encoded.header.size, strlen(cases[i].line));
-		assert_memory_equal(encoded.header.data, cases[i].line, strlen(cases[i].line));
+		assert_int_equal(encoded.header.size, strlen(line));
+		assert_memory_equal(encoded.header.data, line, strlen(line));
 	}
 	encoded_finish(&encoded);
 	free_image(&image);
@@ -1023,11 +1029,11 @@ static void short_frames_are_refused(void **state)
 
 static void impossible_sizes_are_refused(void **state)
 {
-	static const uint8_t bytes[16];
+	static const uint8_t bytes[40000];
 	struct image image = {
 		.fourcc = V4L2_PIX_FMT_GREY,
 		.plane_count = 1,
-		.planes = {{bytes, 16, sizeof(bytes)}},
+		.planes = {{bytes, sizeof(bytes), sizeof(bytes)}},
 	};
 	static const uint32_t wrong[] = {0, 40000, UINT32_MAX};
 	struct encoded encoded = {};
@@ -1037,9 +1043,11 @@ static void impossible_sizes_are_refused(void **state)
 	for (size_t i = 0; i < ELEMENTS(wrong); i++) {
 		image.width = wrong[i];
 		image.height = 1;
+		image.planes[0].stride = sizeof(bytes);
 		assert_int_equal(image_png.encode(&image, QUALITY, &encoded, error), -EBADMSG);
 		image.width = 1;
 		image.height = wrong[i];
+		image.planes[0].stride = 1;
 		assert_int_equal(image_png.encode(&image, QUALITY, &encoded, error), -EBADMSG);
 	}
 	encoded_finish(&encoded);

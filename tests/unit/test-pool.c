@@ -221,6 +221,22 @@ static void takes_first_from_the_user_who_pins_most(void **state)
 	assert_int_equal(slot, slots[1]); /* not slots[0], which is older, but of the modest one */
 }
 
+/* Greedy holders of old frames pay before a fresh frame does that nobody has had time to take. */
+static void spares_fresh_frames_while_old_leases_are_there(void **state)
+{
+	struct bench *bench = *state;
+	uint32_t slots[4], slot, fresh;
+
+	hold_all(bench, slots);
+	bench->now += LEASE_MIN;
+	fresh = frame(bench);
+	assert_true(fresh == slots[0] || bench->pool->slots[fresh].position == bench->pool->newest);
+	frame(bench); /* so that `fresh` is not the newest any more, but nobody has taken it */
+	assert_int_equal(pool_take_slot(bench->pool, bench->now, &slot), POOL_TAKEN);
+	assert_int_not_equal(slot, fresh);
+	assert_true(slot == slots[0] || slot == slots[1] || slot == slots[2] || slot == slots[3]);
+}
+
 static void expels_who_scribbles_and_spares_the_others(void **state)
 {
 	struct bench *bench = *state;
@@ -359,6 +375,7 @@ int main(void)
 		BENCH_TEST(revokes_only_what_is_old_enough_while_the_source_can_go_on),
 		BENCH_TEST(cuts_leases_short_rather_than_starve_the_source),
 		BENCH_TEST(takes_first_from_the_user_who_pins_most),
+		BENCH_TEST(spares_fresh_frames_while_old_leases_are_there),
 		BENCH_TEST(expels_who_scribbles_and_spares_the_others),
 		BENCH_TEST(expels_who_holds_too_many_but_not_at_first_sight),
 		BENCH_TEST(dropping_a_reader_frees_what_it_held),

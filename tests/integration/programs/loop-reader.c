@@ -28,6 +28,7 @@ struct loop_reader {
 	struct counts counts;
 	struct picture *picture; /* of the format at hand; NULL: it is not the test picture's */
 	uint64_t epoch;
+	uint64_t last;    /* id of the newest frame that came */
 	uint64_t awaited; /* frames until "reached" */
 
 	uint64_t hold; /* frames yet to be kept */
@@ -132,6 +133,7 @@ static void take_frame(struct loop_reader *reader, struct camtap_frame *frame)
 	reader->counts.missed += camtap_frame_missed(frame);
 	if (camtap_frame_epoch(frame) != reader->epoch)
 		begin_epoch(reader, frame);
+	reader->last = camtap_frame_id(frame);
 	torn = is_torn(reader, frame);
 	if (reader->hold > 0 && reader->held_count < HELD_MAX) {
 		reader->hold--;
@@ -268,10 +270,10 @@ static void report(struct loop_reader *reader)
 
 	printf("report wakes=%" PRIu64 " frames=%" PRIu64 " events=%" PRIu64 " idle=%" PRIu64
 	       " limit=%" PRIu64 " torn=%" PRIu64 " stale=%" PRIu64 " missed=%" PRIu64
-	       " held=%u leases=%u\n",
+	       " held=%u leases=%u last=%" PRIu64 "\n",
 		counts->wakes, counts->frames, counts->events, counts->idle, counts->limit,
 		counts->torn, counts->stale, counts->missed, reader->held_count,
-		camtap_max_leases(reader->camera));
+		camtap_max_leases(reader->camera), reader->last);
 	reader->counts = (struct counts){0};
 }
 

@@ -29,8 +29,8 @@
  *                   readable for nothing; after: the result of the call when it was not readable;
  *                   readable: is it again, after that? Exact only if nobody publishes meanwhile.
  *   await N         "reached", once N more frames came
- *   report          "report wakes= frames= events= idle= limit= torn= stale= missed= ..." since
- *                   the last report. wakes: how often the loop saw the fd readable; idle:
+ *   report          "report wakes= frames= events= idle= limit= torn= stale= missed=" since the
+ *                   last report, "held= leases= last=" (the newest frame's id) as it is. wakes: how often the loop saw the fd readable; idle:
  *                   wake-ups that brought nothing.
  *   quit
  */

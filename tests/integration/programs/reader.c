@@ -119,6 +119,11 @@ static void look_at_order(struct report *report, const struct camtap_frame *fram
 		report->first = id;
 	else if (id != report->last + 1 + missed)
 		report->order_errors++;
+	if (missed > 0)
+		fprintf(stderr,
+			"reader: missed %" PRIu64 " before frame %" PRIu64
+			" (the first was %" PRIu64 ")\n",
+			missed, id, report->first);
 	gap = publish_time_ns - report->publish_time_ns;
 	if (report->last != 0 && id == report->last + 1) {
 		camtap_frame_rate(frame, &numerator, &denominator);
