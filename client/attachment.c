@@ -14,6 +14,7 @@
 /* Older positions than this are not looked for, however long the pool's recent[] claims to be. */
 #define LOOK_BACK_MAX 1024
 
+/* Nobody gets that far; who says so must not make our sums overflow. */
 #define POSITION_MAX (UINT64_MAX / 2)
 
 /* Tries to catch the newest frame before it is overwritten again: one is enough with a daemon that
@@ -47,17 +48,15 @@ void connection_unref(struct connection *connection)
 	free(connection);
 }
 
-/* Has the memfd these seals and this size, or a larger one? The daemon may be less privileged than
- * this process: what is not sealed could be cut off under our feet (SIGBUS), or changed by others.
- */
-static bool sealed(int fd, int seals, uint64_t size, bool exactly)
+/* Has the memfd these seals, and this size? The daemon may be less privileged than this process:
+ * what is not sealed could be cut off under our feet (SIGBUS), or be changed by others. */
+static bool sealed(int fd, int seals, uint64_t size)
 {
 	struct stat stat;
 	int present = fcntl(fd, F_GET_SEALS);
 
-	if (present < 0 || (present & seals) != seals || fstat(fd, &stat) < 0 || stat.st_size < 0)
-		return false;
-	return exactly ? (uint64_t)stat.st_size == size : (uint64_t)stat.st_size >= size;
+	return present >= 0 && (present & seals) == seals && fstat(fd, &stat) == 0 &&
+	       (uint64_t)stat.st_size == size;
 }
 
 static int map_pool(struct attachment *attachment, const struct wire_format *format, int fd,
@@ -68,7 +67,7 @@ static int map_pool(struct attachment *attachment, const struct wire_format *for
 
 	if (format->pool_size > SIZE_MAX ||
 		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL,
-			format->pool_size, true)) {
+			format->pool_size)) {
 		*ret_why = "its pool is not sealed, or not of the size it says";
 		return -EBADMSG;
 	}
@@ -101,7 +100,7 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 
 	if (format->guard_stride < sizeof(guard_word) ||
 		format->guard_stride % sizeof(guard_word) != 0 || needed > format->guard_size ||
-		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW, format->guard_size, false)) {
+		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW, format->guard_size)) {
 		*ret_why = "its guard is not sealed, or too small";
 		return -EBADMSG;
 	}
@@ -121,7 +120,7 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 	/* No more writable mappings, no holes: the daemon touches the guard only if it is sealed
 	 * so. This mapping stays writable. */
 	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
-	if (!sealed(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, format->guard_size, false)) {
+	if (!sealed(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, format->guard_size)) {
 		*ret_why = "its guard cannot be sealed";
 		munmap(base, format->guard_size);
 		return -EBADMSG;
@@ -204,6 +203,16 @@ static bool find(const struct attachment *attachment, uint64_t position, uint32_
 	return true;
 }
 
+/* The position of the frame in a slot. It is another one if recent[] was lapped: then this is a
+ * newer frame, whose turn will come. It must not even be taken, for if the source waits for its
+ * release it would be lost by that. (It is loaded after the entry of recent[], so it cannot be an
+ * older one.) */
+static uint64_t position_in(const struct attachment *attachment, uint32_t slot)
+{
+	return __atomic_load_n(
+		&pool_view_descriptor(&attachment->view, slot)->frame.position, __ATOMIC_RELAXED);
+}
+
 /* The first position from `from` on that can still be in recent[] when `to` is the newest. */
 static uint64_t reachable(const struct attachment *attachment, uint64_t from, uint64_t to)
 {
@@ -219,7 +228,6 @@ uint64_t attachment_newest(const struct attachment *attachment)
 	uint64_t newest = atomic_load_explicit(
 		&pool_view_header(&attachment->view)->newest, memory_order_acquire);
 
-	/* Nobody gets that far; whoever says so must not make our sums overflow. */
 	return newest < POSITION_MAX ? newest : POSITION_MAX;
 }
 
@@ -246,7 +254,8 @@ enum attachment_outcome attachment_take(
 	uint64_t generation;
 	uint32_t slot;
 
-	if (!find(attachment, position, &slot, &generation))
+	if (!find(attachment, position, &slot, &generation) ||
+		position_in(attachment, slot) != position)
 		return ATTACHMENT_GONE;
 	if (guard_take(word_of(attachment, slot), generation) != GUARD_DONE) {
 		/* 0 is no state: a word is 0 until the daemon has linked this guard in. */
@@ -257,9 +266,8 @@ enum attachment_outcome attachment_take(
 	if (!pool_frame_load(&attachment->view, slot, &frame->info) ||
 		!guard_holds(word_of(attachment, slot), generation))
 		goto give_back; /* revoked meanwhile: the copy is worth nothing */
-	/* Another position: recent[] was lapped, this is a newer frame, whose turn will come. */
 	if (frame->info.position != position || !pool_frame_check(&attachment->view, &frame->info))
-		goto give_back;
+		goto give_back; /* what no daemon writes */
 	frame->slot = slot;
 	frame->generation = generation;
 	return ATTACHMENT_TAKEN;

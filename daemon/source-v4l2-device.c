@@ -156,9 +156,9 @@ int v4l2_device_open(struct v4l2_device *device, bool conversion)
 		device->fd = -1;
 		return v4l2_device_fail(device, r, "opening it by libv4l2");
 	}
-	/* In conversion libv4l2 has a line of its own for each error and each damaged picture, 60
-	 * in a second; camtapd explains or counts them. $LIBV4L2_LOG_FILENAME, which has been
-	 * looked at by now, still gets them. */
+	/* In conversion libv4l2 writes a line for each damaged picture, and for each look at a
+	 * queue that has none; camtapd explains or counts what matters. $LIBV4L2_LOG_FILENAME,
+	 * which has been looked at by now, still gets them. */
 	if (conversion && v4l2_log_file == NULL)
 		v4l2_log_file = fopen("/dev/null", "we");
 	device->conversion = conversion;

@@ -214,9 +214,14 @@ static void search_rates(struct search *search, struct offer offer)
 	consider(search, &offer);
 }
 
-static bool in_range(uint32_t value, uint32_t min, uint32_t max, uint32_t step)
+/* The value of the range that is next to this one. */
+static uint32_t nearest(uint32_t value, uint32_t min, uint32_t max, uint32_t step)
 {
-	return value >= min && value <= max && (step == 0 || (value - min) % step == 0);
+	if (value <= min)
+		return min;
+	if (value >= max)
+		return max;
+	return step > 1 ? value - (value - min) % step : value;
 }
 
 /* Considers the sizes of a format. */
@@ -242,17 +247,15 @@ static void search_sizes(struct search *search, uint32_t fourcc)
 	offer.width = any->width;
 	offer.height = any->height;
 	if (enumerate_size(search->device, fourcc, 0, &size)) {
-		bool fits = in_range(offer.width, size.stepwise.min_width, size.stepwise.max_width,
-				    size.stepwise.step_width) &&
-			    in_range(offer.height, size.stepwise.min_height,
-				    size.stepwise.max_height, size.stepwise.step_height);
+		const struct v4l2_frmsize_stepwise *range = &size.stepwise;
 
-		if (!fits && search->wanted.width != 0)
+		offer.width =
+			nearest(any->width, range->min_width, range->max_width, range->step_width);
+		offer.height = nearest(
+			any->height, range->min_height, range->max_height, range->step_height);
+		if (any == &search->wanted &&
+			(offer.width != any->width || offer.height != any->height))
 			return;
-		if (!fits) {
-			offer.width = size.stepwise.max_width;
-			offer.height = size.stepwise.max_height;
-		}
 	}
 	search_rates(search, offer);
 }

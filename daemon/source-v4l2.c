@@ -541,16 +541,11 @@ static void capture_wait(const struct source *source, struct source_wait *ret_wa
 	ret_wait->events = has_room(v4l2) ? POLLIN : 0;
 }
 
-static short poll_device(const struct source_v4l2 *v4l2)
+static bool is_broken(const struct source_v4l2 *v4l2)
 {
 	struct pollfd pollfd = {.fd = v4l2->device.fd, .events = POLLIN};
 
-	return poll(&pollfd, 1, 0) > 0 ? pollfd.revents : 0;
-}
-
-static bool is_broken(const struct source_v4l2 *v4l2)
-{
-	return poll_device(v4l2) & (POLLERR | POLLHUP | POLLNVAL);
+	return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLERR | POLLHUP | POLLNVAL);
 }
 
 /* There is no frame: because none has come, or because none can come any more? */
@@ -639,14 +634,13 @@ static int capture_take(struct source *source, struct source_frame *ret_frame)
 
 	if (!v4l2->streaming || !has_room(v4l2))
 		return nothing_yet(v4l2);
-	/* libv4l2's conversion complains to standard error when there is none */
-	if (v4l2->transfer == TRANSFER_LIBV4L2 && poll_device(v4l2) != POLLIN)
-		return nothing_yet(v4l2);
 	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_DQBUF, &buffer);
 	if (r == -EAGAIN)
 		return nothing_yet(v4l2);
 	if (r == -EIO && v4l2->transfer == TRANSFER_LIBV4L2 && !is_broken(v4l2)) {
-		/* what it could not decode is the driver's again */
+		/* What it could not decode is the driver's again, and its number is not known. */
+		if (v4l2->sequence.started)
+			v4l2->lost += sequence_advance(&v4l2->sequence, v4l2->sequence.last + 1);
 		frame.slot = slot_queue_pop(&v4l2->waiting);
 		*ret_frame = frame;
 		return SOURCE_CORRUPT;

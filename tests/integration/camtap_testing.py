@@ -336,7 +336,7 @@ class Bench:
 
     def __init__(self):
         self.directory = make_directory()
-        self.daemons, self.programs = [], []
+        self.daemons, self.programs, self.connections = [], [], []
 
     def daemon(self, *arguments, **more):
         directory = os.path.join(self.directory, f"d{len(self.daemons)}")
@@ -352,6 +352,11 @@ class Bench:
 
     def reader(self, daemon, *arguments, **more):
         return self.program("reader", "--socket", daemon.socket, *arguments, **more)
+
+    def connection(self, daemon, *arguments):
+        """A client of the bare protocol."""
+        self.connections.append(Connection(daemon.socket, *arguments))
+        return self.connections[-1]
 
     def steady(self, daemon, *arguments, **more):
         """A reader that reads already."""
@@ -372,5 +377,7 @@ class Bench:
                 process.kill()
                 if failed:
                     print(f"---- {process.name} {process.pid}:\n{process.log()[-4000:]}")
+            for connection in self.connections:
+                connection.close()
             shutil.rmtree(self.directory, ignore_errors=True)
 

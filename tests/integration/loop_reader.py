@@ -63,6 +63,9 @@ class LoopReader:
     def await_frames(self, count):
         self.ask(f"await {count}", "reached")
 
+    def until(self, frame_id):
+        self.ask(f"until {frame_id}", "there")
+
     def check(self):
         """What the frames that are kept look like now."""
         self.ask("check", "done")

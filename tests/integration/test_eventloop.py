@@ -74,9 +74,8 @@ def test_frame_by_frame(fed):
     """One at a time: two wake-ups each at most, nothing in between."""
     camera, reader = fed
     for _ in range(20):
-        reader.say("await 1")
         camera.feed(1)
-        reader.expect("reached")
+        reader.until(camera.count)
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
     assert (report["frames"], report["missed"], report["last"]) == (20, 0, camera.count)
@@ -114,7 +113,7 @@ def test_at_the_lease_limit(fed, command):
     """Frames that may not be taken wake nobody. Once one is given back, by the loop's own thread or by
     another one while the loop sleeps, they come, though nothing new is published."""
     camera, reader = fed
-    reader.say("limit")
+    reader.ask("limit", "holding")
     camera.feed(4)
     reader.expect("limit", held=4)
     reader.report()
@@ -128,9 +127,8 @@ def test_at_the_lease_limit(fed, command):
     report = reader.report()
     assert (report["wakes"], report["frames"], report["limit"]) == (0, 0, 1)
 
-    reader.say("await 11")
     assert reader.release(1, command) == [{"epoch": reader_epoch(reader), "id": 2, "result": 0}]
-    reader.expect("reached")
+    reader.until(camera.count)
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
     assert (report["frames"], report["missed"], report["last"]) == (11, 0, camera.count)
@@ -149,7 +147,7 @@ def reader_epoch(reader):
 def test_at_the_lease_limit_with_nothing_to_come(fed, command):
     """Giving back brings at most one look that finds nothing."""
     camera, reader = fed
-    reader.say("limit")
+    reader.ask("limit", "holding")
     camera.feed(4)
     reader.expect("limit", held=4)
     check_drained(reader.ask("drain", "drained"))
@@ -160,24 +158,22 @@ def test_at_the_lease_limit_with_nothing_to_come(fed, command):
         report = reader.report()
         assert (report["held"], report["frames"]) == (held, 0)
         assert report["idle"] <= 1
-    reader.say("await 1")
     camera.feed(1)
-    reader.expect("reached")
+    reader.until(camera.count)
     reader.quit()
 
 
 def test_one_below_the_lease_limit(fed):
     """A program that keeps three and works with the fourth gets every frame."""
     camera, reader = fed
-    reader.say("hold 3")
+    reader.ask("hold 3", "holding")
     camera.feed(3)
     for _ in range(3):
         reader.expect("held")
     reader.report()
     for _ in range(20):
-        reader.say("await 1")
         camera.feed(1)
-        reader.expect("reached")
+        reader.until(camera.count)
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
     assert (report["frames"], report["missed"], report["held"]) == (20, 0, 3)
@@ -188,7 +184,7 @@ def test_one_below_the_lease_limit(fed):
 def test_the_end_is_told_at_the_lease_limit(fed):
     """An event behind frames that may not be taken waits for them, and then comes by itself."""
     camera, reader = fed
-    reader.say("limit")
+    reader.ask("limit", "holding")
     camera.feed(6)
     reader.expect("limit", held=4)
     camera.daemon.popen.stdin.close()

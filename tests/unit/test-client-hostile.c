@@ -221,6 +221,21 @@ static void reseal(struct offer *offer, size_t which, int seals)
 	replace(&offer->fds[which], fd);
 }
 
+/* Longer than it says. */
+static void long_pool(struct offer *offer)
+{
+	reseal(offer, 0, 0);
+	assert_int_equal(ftruncate(offer->fds[0], (off_t)offer->format.pool_size + 4096), 0);
+	assert_int_equal(fcntl(offer->fds[0], F_ADD_SEALS,
+				 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
+		0);
+}
+
+static void guard_not_to_be_sealed(struct offer *offer)
+{
+	reseal(offer, 1, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
 static void pool_that_shrinks(struct offer *offer)
 {
 	reseal(offer, 0, F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
@@ -270,7 +285,8 @@ static void a_hostile_pool_is_refused(void **state)
 		{NULL, odd_stride, -EPROTO}, {NULL, wide_stride, -EPROTO},
 		{NULL, large_guard, -EPROTO}, {NULL, empty_guard, -EPROTO}, {NULL, no_fds, -EPROTO},
 		{NULL, one_fd, -EPROTO}, {NULL, swap_fds, -EPROTO}, {NULL, device_as_pool, -EPROTO},
-		{NULL, device_as_guard, -EPROTO}, {NULL, pool_that_shrinks, -EPROTO},
+		{NULL, device_as_guard, -EPROTO}, {NULL, long_pool, -EPROTO},
+		{NULL, guard_not_to_be_sealed, -EPROTO}, {NULL, pool_that_shrinks, -EPROTO},
 		{NULL, pool_that_grows, -EPROTO}, {NULL, pool_to_write, -EPROTO},
 		{NULL, pool_to_be_sealed, -EPROTO}, {NULL, guard_that_shrinks, -EPROTO},
 		{NULL, guard_that_grows, -EPROTO}, {NULL, guard_not_to_write, -EPERM},
@@ -394,6 +410,24 @@ static void a_frame_that_cannot_be_is_missed(void **state)
 	assert_idle(f->camera);
 }
 
+/* Nor does it make us look for ever. */
+static void a_position_far_away_is_not_searched_for(void **state)
+{
+	struct fixture *f = *state;
+	struct camtap_frame *held[LEASES];
+
+	attach(f, NULL);
+	publish(f, LEASES);
+	for (size_t i = 0; i < LEASES; i++)
+		held[i] = take(f, i + 1, 0);
+	atomic_store(&((struct pool_header *)f->mock.pool.base)->newest, UINT64_MAX);
+	assert_true(mock_ring(&f->mock));
+	assert_idle(f->camera);
+	for (size_t i = 0; i < LEASES; i++)
+		assert_release(held[i], 0);
+	assert_outcome(f->camera, CAMTAP_TRY_AGAIN);
+}
+
 static uint64_t next_random(uint64_t *state)
 {
 	*state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -481,6 +515,7 @@ int main(void)
 		TEST(a_hostile_pool_is_refused),
 		TEST(a_hostile_pool_later_is_an_outage),
 		TEST_BOTH(a_frame_that_cannot_be_is_missed),
+		TEST(a_position_far_away_is_not_searched_for),
 		TEST(garbage_does_no_harm),
 		TEST(running_out_of_fds_is_an_error),
 	};

@@ -328,6 +328,30 @@ static void a_lossless_release_is_announced(void **state)
 	assert_int_equal(camtap_missed(f->camera), 0);
 }
 
+/* The ring of recent frames was lapped while we looked: the newer frame that is found must not be
+ * taken and given back, or the source would not wait for its real reader. */
+static void a_lapped_lossless_frame_is_not_touched(void **state)
+{
+	struct fixture *f = *state;
+	struct camtap_frame *frame;
+	pool_recent *recent;
+	uint32_t slot;
+
+	f->mock.lossless = true;
+	attach(f, NULL);
+	publish(f, 2);
+	slot = mock_newest_slot(&f->mock);
+	recent = (pool_recent *)(f->mock.pool.base + f->mock.pool.layout.recent_offset);
+	atomic_store(&recent[0], atomic_load(&recent[1]));
+	assert_int_equal(guard_wait((guard_word *)(f->mock.guard.base + slot * GUARD_STRIDE),
+				 f->mock.pool.generations[slot]),
+		GUARD_DONE);
+	frame = take(f, 2, 0);
+	assert_int_equal(mock_receive(&f->mock), 0);
+	assert_release(frame, 0);
+	assert_int_equal(mock_receive(&f->mock), WIRE_RELEASED);
+}
+
 /* ---- the handle's end ---- */
 
 static void frames_outlive_the_handle(void **state)
@@ -597,6 +621,7 @@ int main(void)
 		TEST_BOTH(waiting_ends_with_a_frame),
 		TEST(a_revoked_frame_is_stale),
 		TEST_BOTH(a_lossless_release_is_announced),
+		TEST(a_lapped_lossless_frame_is_not_touched),
 		TEST_BOTH(frames_outlive_the_handle),
 		TEST(a_handle_may_end_at_any_time),
 		TEST(a_child_owns_nothing),

@@ -823,6 +823,7 @@ static struct image make_jpeg(uint32_t width, uint32_t height, int subsampling)
 		.rate_numerator = 30,
 		.rate_denominator = 1,
 		.plane_count = 1,
+		.field = V4L2_FIELD_NONE,
 		.planes = {{jpeg, 0, size}},
 		.comment = "must not be put in",
 	};

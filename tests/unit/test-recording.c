@@ -25,8 +25,8 @@
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	OUTCOMES_MAX = 64,
-	SPANS_MAX = 64,
+	OUTCOMES_MAX = 128,
+	SPANS_MAX = 128,
 };
 
 /* ---- a recording in memory, and where its frames are ---- */
@@ -539,6 +539,23 @@ static void y4m_frames_come_bit_for_bit(void **state)
 		}
 		assert_all_frames(play_all());
 	}
+}
+
+/* What is read ahead is never used up at once, so the buffer's end comes in the middle of a line.
+ */
+static void y4m_lines_may_be_long(void **state)
+{
+	(void)state;
+	file_clear();
+	put_text("YUV4MPEG2 W5 H3\n");
+	for (int frame = 0; frame < 100; frame++) {
+		put_text("FRAME X");
+		for (int i = 0; i < 2990; i++)
+			put_text("x");
+		put_text("\n");
+		put_noise_frame(27);
+	}
+	assert_all_frames(play_all());
 }
 
 static void y4m_truncations_are_seen(void **state)
@@ -1673,6 +1690,7 @@ int main(void)
 		cmocka_unit_test(y4m_headers_are_understood),
 		cmocka_unit_test(y4m_nonsense_is_refused),
 		cmocka_unit_test(y4m_frames_come_bit_for_bit),
+		cmocka_unit_test(y4m_lines_may_be_long),
 		cmocka_unit_test(y4m_truncations_are_seen),
 		cmocka_unit_test(y4m_without_frame_line_ends),
 		cmocka_unit_test(mjpeg_images_come_bit_for_bit),

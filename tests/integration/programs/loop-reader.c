@@ -30,6 +30,7 @@ struct loop_reader {
 	uint64_t epoch;
 	uint64_t last;    /* id of the newest frame that came */
 	uint64_t awaited; /* frames until "reached" */
+	uint64_t goal;    /* id that is "there" */
 
 	uint64_t hold; /* frames yet to be kept */
 	struct camtap_frame *held[HELD_MAX];
@@ -125,6 +126,14 @@ static void begin_epoch(struct loop_reader *reader, const struct camtap_frame *f
 		reader->picture != NULL);
 }
 
+static void look_for_goal(struct loop_reader *reader)
+{
+	if (reader->goal == 0 || reader->last < reader->goal)
+		return;
+	reader->goal = 0;
+	printf("there\n");
+}
+
 static void take_frame(struct loop_reader *reader, struct camtap_frame *frame)
 {
 	bool torn;
@@ -152,6 +161,7 @@ static void take_frame(struct loop_reader *reader, struct camtap_frame *frame)
 	}
 	if (reader->awaited > 0 && --reader->awaited == 0)
 		printf("reached\n");
+	look_for_goal(reader);
 }
 
 /* One call. Returns what it returned, and counts it. */
@@ -287,8 +297,10 @@ static bool run_command(struct loop_reader *reader, const char *line)
 	join_worker(reader);
 	if (strcmp(word, "hold") == 0) {
 		reader->hold = count;
+		printf("holding\n");
 	} else if (strcmp(word, "limit") == 0) {
 		reader->hold = HELD_MAX;
+		printf("holding\n");
 	} else if (strcmp(word, "check") == 0) {
 		check_frames(reader);
 	} else if (strcmp(word, "release") == 0) {
@@ -306,6 +318,9 @@ static bool run_command(struct loop_reader *reader, const char *line)
 		drain(reader);
 	} else if (strcmp(word, "await") == 0) {
 		reader->awaited = count;
+	} else if (strcmp(word, "until") == 0) {
+		reader->goal = count;
+		look_for_goal(reader);
 	} else if (strcmp(word, "report") == 0) {
 		report(reader);
 	} else {

@@ -17,21 +17,22 @@
  *
  * Commands, and their answers:
  *
- *   hold N          keep the next N frames; the others are given back at once
- *   limit           keep frames until the limit
+ *   hold N          "holding"; keeps the next N frames, the others are given back at once
+ *   limit           "holding"; keeps frames until the limit
  *   check           for each frame kept: "checked epoch= id= hash= torn= result=" (its content now,
  *                   and camtap_frame_check()); then "done"
- *   release N       give the N oldest back: "released epoch= id= result=" each; then "done"
+ *   release N       gives the N oldest back: "released epoch= id= result=" each; then "done"
  *   worker N        the same from another thread, while the loop sleeps
  *   try             camtap_next() without having been woken: "tried result="
  *   drain           camtap_next() as long as poll() says that the fd is readable, and once more:
  *                   "drained frames= events= idle= after= readable=". idle: how often it was
- *                   readable for nothing; after: the result of the call when it was not readable;
+ *                   readable for nothing; after: what the call gave when it was not readable;
  *                   readable: is it again, after that? Exact only if nobody publishes meanwhile.
- *   await N         "reached", once N more frames came
+ *   await N         "reached", once N more frames have come
+ *   until ID        "there", once the frame of that id, or a later one, has come
  *   report          "report wakes= frames= events= idle= limit= torn= stale= missed=" since the
- *                   last report, "held= leases= last=" (the newest frame's id) as it is. wakes: how often the loop saw the fd readable; idle:
- *                   wake-ups that brought nothing.
+ *                   last report (wakes: how often the loop saw the fd readable; idle: how often
+ *                   that brought nothing), "held= leases= last=" (the newest frame's id) as it is
  *   quit
  */
 
