@@ -71,8 +71,6 @@ void camtap_close(struct camtap *camera)
 	}
 	connection_close(camera);
 	events_finish(camera);
-	if (camera->status_fd >= 0)
-		close(camera->status_fd);
 	wake_finish(camera);
 	leases_close(camera->leases);
 	free(camera->spare);

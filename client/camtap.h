@@ -90,8 +90,8 @@ int camtap_set_stream(struct camtap *camera, const char *stream);
 /* What `camtap info` shows for this program; default: the program's name. */
 int camtap_set_client_name(struct camtap *camera, const char *name);
 int camtap_set_mode(struct camtap *camera, enum camtap_mode mode);
-/* 0: be woken by messages instead of the doorbell (a socket of its own). The doorbell (default, 1) is cheaper.
- */
+/* 0: be woken by messages instead of the doorbell, a socket of its own. The doorbell (default, 1)
+ * is cheaper. */
 int camtap_set_doorbell(struct camtap *camera, int on);
 
 /* Starts to attach, and returns at once: socket activation may take a while, and camtap_next() goes
@@ -138,16 +138,15 @@ uint64_t camtap_missed(const struct camtap *camera);
 /* Frames that the daemon lets this handle hold at once; 0 before it is attached. */
 unsigned camtap_max_leases(const struct camtap *camera);
 
-/* The camera's name as the daemon says it; NULL before it is attached. Valid until camtap_close().
- */
+/* The camera's name as the daemon says it; NULL before it is attached. Valid
+ * until camtap_close(). */
 const char *camtap_name(const struct camtap *camera);
 
-/* One line for people about the last error of this handle; never NULL. Valid until the next call.
- */
+/* One line for people about the handle's last error; never NULL. Valid until the next call. */
 const char *camtap_error_text(const struct camtap *camera);
 
-/* One line about the last event (why the camera is offline, since when); never NULL, may be empty.
- */
+/* One line about the last event: why the camera is offline, since when; the new format. Never NULL,
+ * may be empty. Valid until the next call. */
 const char *camtap_event_text(const struct camtap *camera);
 
 /* The daemon's status document (JSON, see camtap(1)), in any mode. Waits at most `timeout_ms`.

@@ -32,12 +32,19 @@ int64_t now_ns(void);
 /* ---- leases.c: how many frames are held, and the eventfd that says "look again" ---- */
 
 struct leases {
-	const volatile bool
-		*parent;      /* on a page that fork() wipes: true in the process that made it */
-	pthread_mutex_t lock; /* over all that follows */
+	const volatile bool *parent; /* on a page that fork() wipes: true in who made it */
+	pthread_mutex_t lock;        /* over all that follows */
 	unsigned held, max;
 	bool handle_open;
-	bool blocked; /* as leases_update() found it: the program sleeps until one is given back */
+	/* As leases_update() found it: the program sleeps until one is given back, and then either
+	 * there was a frame all the time, or frames can wake it again. */
+	bool blocked, pending;
+	struct leases_rearm {
+		int epoll_fd, fd; /* fd -1: nothing is to be done */
+		uint32_t events;
+		uint32_t ready; /* enum wake_ready */
+		bool done;      /* the release has done it */
+	} rearm;
 	int event_fd; /* -1 once the handle is closed */
 	bool event_set;
 };
@@ -50,9 +57,11 @@ void leases_set_max(struct leases *leases, unsigned max);
 bool leases_reserve(struct leases *leases);
 /* Gives one back, from any thread; wakes the program that is at its limit. May free. */
 void leases_give_back(struct leases *leases);
-/* Makes the eventfd readable, or not: always, or only below the limit. True: the limit is reached.
- */
+/* Makes the eventfd readable, or not: always, or only below the limit. True: it is reached. */
 bool leases_update(struct leases *leases, bool always, bool below_limit);
+/* At the limit: what the release that ends it has to do so that epoll looks at `fd` again. True:
+ * the last one was done. */
+bool leases_set_rearm(struct leases *leases, int epoll_fd, int fd, uint32_t events, uint32_t ready);
 /* The handle is gone. May free. */
 void leases_close(struct leases *leases);
 
@@ -135,15 +144,14 @@ struct event {
 	char text[WIRE_TEXT_SIZE];
 };
 
-/* A queue. If the program does not ask for so long that it is full, the newest entry is replaced.
- */
+/* A queue. If a program does not ask for so long that it is full, the newest entry is replaced. */
 struct events {
 	struct event entries[EVENTS_MAX];
 	unsigned first, count;
-	enum camtap_outcome
-		told; /* ONLINE, OFFLINE, PAUSED or ENDED: what the program knows, or will */
+	/* What the program knows of the camera, or will: ONLINE, OFFLINE, PAUSED or ENDED. */
+	enum camtap_outcome told;
 	char told_text[WIRE_TEXT_SIZE];
-	bool told_away; /* it is OFFLINE because there is no daemon */
+	bool told_away; /* OFFLINE because there is no daemon */
 };
 
 const struct event *events_head(const struct camtap *camera);
@@ -184,12 +192,12 @@ void connection_close(struct camtap *camera);
  * once. */
 /* It hung up, or is about to. */
 void connection_lose(struct camtap *camera);
-/* It wants no more of us, for now: `text` says why. */
+/* It wants no more of us for now, and said why: */
 void connection_dismissed(struct camtap *camera, const char *text);
-/* Nothing will ever come of it: every camtap_next() says so from now on. */
+/* Nothing will ever come of it, as every camtap_next() says from now on: */
 void connection_give_up(struct camtap *camera, int error, const char *text);
-/* What it says is wrong. At first that is an error, for somebody will look; a program that has been
- * running goes on as without a daemon, since a better one may be started. */
+/* What it says cannot be. At first that is an error, for somebody will look; a program that has
+ * been running goes on as without a daemon, since a better one may be started. */
 void connection_break_off(struct camtap *camera, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* When connection_run() wants to be called, CLOCK_MONOTONIC; NEVER. */
@@ -199,8 +207,7 @@ int64_t connection_deadline(const struct camtap *camera);
 
 /* Reads and handles the messages that are there. */
 void receive_messages(struct camtap *camera);
-/* Closes an fd that came from outside. A socket that lingers would make close() wait for seconds.
- */
+/* Closes an fd that came from outside: a socket that lingers would make close() wait for it. */
 void close_received(int fd);
 
 /* ---- wake.c: the epoll fd ---- */
@@ -277,14 +284,13 @@ struct camtap {
 
 	/* frames and events */
 	struct attachment *reading; /* what frames are taken from */
-	struct attachment *newest;  /* the last one that came; frames are taken from it when the
-				       queue is empty */
+	struct attachment *newest;  /* the last one that came; may still be in the queue */
 	struct events events;
 	bool woken; /* there may be a new frame: not looked yet */
 
 	/* status */
 	bool status_wanted;
-	int status_fd; /* -1: not there yet */
+	int status_fd; /* -1: not there yet; always closed before camtap_status() returns */
 	uint64_t status_size;
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ int leases_create(struct leases **ret_leases)
 	if (!leases)
 		return -ENOMEM;
 	leases->handle_open = true;
+	leases->rearm.fd = -1;
 	leases->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (leases->event_fd < 0) {
 		error = -errno;
@@ -91,14 +93,41 @@ bool leases_reserve(struct leases *leases)
 	return room;
 }
 
+/* Lets frames wake the program again. */
+static bool rearm(struct leases_rearm *rearm)
+{
+	struct epoll_event event = {.events = rearm->events, .data.u32 = rearm->ready};
+
+	if (rearm->fd < 0 || epoll_ctl(rearm->epoll_fd, EPOLL_CTL_MOD, rearm->fd, &event) < 0)
+		return false;
+	rearm->fd = -1;
+	rearm->done = true;
+	return true;
+}
+
+bool leases_set_rearm(struct leases *leases, int epoll_fd, int fd, uint32_t events, uint32_t ready)
+{
+	bool done;
+
+	pthread_mutex_lock(&leases->lock);
+	done = leases->rearm.done;
+	leases->rearm = (struct leases_rearm){
+		.epoll_fd = epoll_fd, .fd = fd, .events = events, .ready = ready};
+	pthread_mutex_unlock(&leases->lock);
+	return done;
+}
+
 void leases_give_back(struct leases *leases)
 {
 	bool last;
 
 	pthread_mutex_lock(&leases->lock);
 	leases->held--;
-	if (leases->blocked && leases->held < leases->max)
-		set_event(leases, true);
+	if (leases->blocked && leases->held < leases->max) {
+		leases->blocked = false;
+		if (leases->pending || !rearm(&leases->rearm))
+			set_event(leases, true);
+	}
 	last = leases->held == 0 && !leases->handle_open;
 	pthread_mutex_unlock(&leases->lock);
 	if (last)
@@ -112,6 +141,7 @@ bool leases_update(struct leases *leases, bool always, bool below_limit)
 	pthread_mutex_lock(&leases->lock);
 	blocked = leases->max > 0 && leases->held >= leases->max;
 	leases->blocked = blocked;
+	leases->pending = below_limit;
 	set_event(leases, always || (below_limit && !blocked));
 	pthread_mutex_unlock(&leases->lock);
 	return blocked;
@@ -124,6 +154,7 @@ void leases_close(struct leases *leases)
 	pthread_mutex_lock(&leases->lock);
 	close(leases->event_fd);
 	leases->event_fd = -1;
+	leases->rearm.fd = -1;
 	leases->handle_open = false;
 	last = leases->held == 0;
 	pthread_mutex_unlock(&leases->lock);

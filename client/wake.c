@@ -40,6 +40,8 @@ int wake_watch(struct camtap *camera, enum wake_ready which, int fd)
 
 void wake_unwatch(struct camtap *camera, int fd)
 {
+	/* What a release would do to this fd, it must not do to the next one of that number. */
+	(void)leases_set_rearm(camera->leases, -1, -1, 0, 0);
 	/* Closing would not do: a forked child may have the fd, too. */
 	(void)epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
@@ -104,11 +106,39 @@ static void set_timer(struct wake *wake, int64_t deadline)
 		wake->timer_at = deadline;
 }
 
+/* What epoll is to look at: at the limit frames wake nobody, until a release says so. Without a
+ * doorbell that goes for all that the daemon says: messages cannot be told apart without reading
+ * them. */
+static void watch(struct camtap *camera, bool deaf)
+{
+	struct wake *wake = &camera->wake;
+	bool doorbell = camera->doorbell >= 0;
+	enum wake_ready which = doorbell ? WAKE_DOORBELL : WAKE_SOCKET;
+	uint32_t socket_events = EPOLLIN | (camera->owed ? EPOLLOUT : 0);
+	uint32_t *current = events_of(wake, which);
+	int fd = doorbell ? camera->doorbell : camera->connection->socket;
+
+	/* A release in another thread may have changed it meanwhile: so the promise to do so is
+	 * taken back first, and given again last. */
+	if (leases_set_rearm(camera->leases, -1, -1, 0, 0))
+		*current |= EPOLLIN;
+	if (doorbell) {
+		change(camera, WAKE_SOCKET, camera->connection->socket, socket_events);
+		change(camera, WAKE_DOORBELL, fd, deaf ? 0 : EPOLLIN);
+	} else {
+		change(camera, WAKE_SOCKET, fd,
+			deaf ? socket_events & ~(uint32_t)EPOLLIN : socket_events);
+	}
+	if (deaf)
+		(void)leases_set_rearm(
+			camera->leases, wake->epoll_fd, fd, *current | EPOLLIN, which);
+}
+
 void wake_update(struct camtap *camera, enum wake_for whom)
 {
 	const struct event *head = events_head(camera);
 	const struct attachment *reading = camera->reading;
-	bool frame = false, always, blocked;
+	bool frame = false, deaf = false, always;
 
 	if (reading) {
 		uint64_t to = attachment_newest(reading);
@@ -118,25 +148,15 @@ void wake_update(struct camtap *camera, enum wake_for whom)
 		frame = attachment_available(reading, reading->cursor, to);
 	}
 	always = !frame && (head || camera->refused < 0);
-	if (whom == WAKE_FOR_STATUS)
-		blocked = leases_update(camera->leases, false, false);
-	else
-		blocked = leases_update(camera->leases, always, frame || camera->woken);
-	if (whom == WAKE_FOR_NEXT)
-		blocked = false;
-
-	/* At the limit frames wake nobody. Without a doorbell that goes for all that the daemon
-	 * says, until a frame is given back: messages cannot be told apart without reading them. */
-	if (camera->connection) {
-		bool deaf = blocked && whom == WAKE_FOR_PROGRAM && camera->doorbell < 0 &&
-			    camera->state == CONNECTION_ATTACHED;
-
-		change(camera, WAKE_SOCKET, camera->connection->socket,
-			(deaf ? 0 : EPOLLIN) | (camera->owed ? EPOLLOUT : 0));
+	if (whom == WAKE_FOR_STATUS) {
+		(void)leases_update(camera->leases, false, false);
+		deaf = camera->doorbell >= 0;
+	} else {
+		deaf = leases_update(camera->leases, always, frame || camera->woken) &&
+		       whom == WAKE_FOR_PROGRAM;
 	}
-	if (camera->doorbell >= 0)
-		change(camera, WAKE_DOORBELL, camera->doorbell,
-			blocked || whom == WAKE_FOR_STATUS ? 0 : EPOLLIN);
+	if (camera->connection)
+		watch(camera, deaf && camera->state == CONNECTION_ATTACHED);
 	set_timer(&camera->wake, connection_deadline(camera));
 }
 

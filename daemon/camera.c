@@ -85,23 +85,25 @@ static void camera_set_state(
 {
 	struct camera_snapshot *snapshot = &camera->snapshot;
 	enum camera_state old = snapshot->state;
+	char printable[SOURCE_TEXT_SIZE];
 	bool changed;
 
+	message_printable(printable, sizeof printable, text, strlen(text));
 	pthread_mutex_lock(&camera->lock);
-	changed = old != state || strncmp(snapshot->text, text, sizeof snapshot->text - 1) != 0;
+	changed = old != state || strcmp(snapshot->text, printable) != 0;
 	if (changed) {
 		snapshot->version++;
 		snapshot->state = state;
 		snapshot->error = error;
 		if (old != state) /* a back-off that goes on for another reason is one absence */
 			snapshot->since_realtime_ns = clock_read(CLOCK_REALTIME);
-		message_printable(snapshot->text, sizeof snapshot->text, text, strlen(text));
+		strcpy(snapshot->text, printable);
 	}
 	pthread_mutex_unlock(&camera->lock);
 	if (!changed)
 		return;
 	if (state == CAMERA_BACKOFF)
-		log_error("%s: %s", camera->options->name, text);
+		log_error("%s: %s", camera->options->name, printable);
 	else if (state == CAMERA_STREAMING)
 		log_info("%s: streaming, %s", camera->options->name, camera->format.transfer);
 	else if (state == CAMERA_ENDED)

@@ -105,7 +105,7 @@ static enum wire_source_state wire_state(enum camera_state state)
 static int send_source(struct client *client)
 {
 	struct camera_snapshot snapshot;
-	struct wire_source source;
+	struct wire_source source = {.state = WIRE_SOURCE_IDLE}; /* no byte of our stack goes out */
 
 	camera_snapshot(client->server->camera, &snapshot);
 	message_init(&source.header, WIRE_SOURCE, sizeof source);
@@ -123,7 +123,7 @@ static int document_memfd(const char *document, size_t size)
 
 	if (fd < 0)
 		return -errno;
-	if (write(fd, document, size) != (ssize_t)size ||
+	if (pwrite(fd, document, size, 0) != (ssize_t)size ||
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
 			0) {
 		error = errno != 0 ? -errno : -ENOSPC;
@@ -318,7 +318,8 @@ static void link_in(struct client *client)
 	if (!camera_link(client->server->camera, client->pool, &client->reader))
 		return; /* that epoch is over; the next FORMAT is on its way */
 	/* what is there already is worth a look, however long the next frame takes */
-	if (camera_newest(client->server->camera, &newest))
+	if (camera_newest(client->server->camera, &newest) &&
+		newest.epoch == client->pool->header->epoch)
 		(void)announce_one(&client->reader.target, &newest);
 }
 

@@ -173,8 +173,7 @@ static int set_rgb_format(
 		return recording_fail(recording, -ENOTSUP,
 			"AVI with RGB that is stored upside down: convert it, for example with "
 			"ffmpeg -i FILE -pix_fmt bgr24 -c:v rawvideo OUT.avi");
-	if (width > FORMAT_DIMENSION_MAX) /* keeps the line below within 32 bits */
-		width = FORMAT_DIMENSION_MAX + 1;
+	/* A product that is too large for 32 bits comes of a width that is refused. */
 	fourcc = bits == 24 ? V4L2_PIX_FMT_BGR24 : V4L2_PIX_FMT_XBGR32;
 	return recording_set_geometry(recording, fourcc, width, (uint32_t) - (int64_t)height,
 		(width * bits + 31) / 32 * 4);
@@ -323,8 +322,7 @@ static int lose_track(
 	return recording_corrupt(recording, frame, damage);
 }
 
-static int read_chunk(
-	struct recording *recording, int fd, size_t slot_size, struct recording_frame *frame)
+static int read_chunk(struct recording *recording, int fd, struct recording_frame *frame)
 {
 	struct recording_input *input = &recording->input;
 	struct recording_avi *avi = &recording->progress.avi;
@@ -356,9 +354,6 @@ static int read_chunk(
 		recording_clock_stamp(recording, &(struct recording_frame){});
 		return RECORDING_OK;
 	}
-	/* Such a length is as likely to be damaged as true: better not to skip that far. */
-	if (length > slot_size)
-		return lose_track(recording, frame, RECORDING_DAMAGE_TOO_LARGE);
 	avi->chunk_size = length;
 	avi->step = STEP_FRAME;
 	return RECORDING_OK;
@@ -397,7 +392,8 @@ static int read_frame(struct recording *recording, int fd, void *slot, size_t sl
 	struct recording_avi *avi = &recording->progress.avi;
 	int r;
 
-	if (avi->chunk_size > slot_size) /* another slot than when it began */
+	/* Such a length is as likely to be damaged as true: better not to skip that far. */
+	if (avi->chunk_size > slot_size)
 		return lose_track(recording, frame, RECORDING_DAMAGE_TOO_LARGE);
 	r = recording_input_copy(
 		&recording->input, fd, slot, avi->chunk_size, &recording->progress.done);
@@ -443,7 +439,7 @@ static int avi_read(struct recording *recording, int fd, void *slot, size_t slot
 	while (r == RECORDING_OK) {
 		switch ((enum step)avi->step) {
 		case STEP_CHUNK:
-			r = read_chunk(recording, fd, slot_size, frame);
+			r = read_chunk(recording, fd, frame);
 			break;
 		case STEP_SKIP:
 			r = recording_input_skip(&recording->input, fd, &avi->skip);

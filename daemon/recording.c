@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <linux/videodev2.h>
-
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {

@@ -80,13 +80,14 @@ struct recording_frame {
 	uint32_t bytesused; /* bytes in the slot */
 	/*
 	 * The frame's place in the recording, from 0 on. Corrupt frames and those that an AVI
-	 * repeats (without storing them) have a place too, so that a gap tells of them.
+	 * repeats (without storing them) have a place too, so that a gap tells of them. Garbage
+	 * has none: it comes with the index and time of the frame after it.
 	 */
 	uint64_t index;
 	int64_t media_time_ns; /* index / rate; -1: the rate is unknown */
 
 	enum recording_damage damage; /* of RECORDING_CORRUPT */
-	enum jpeg_fault jpeg_fault;   /* of RECORDING_DAMAGE_JPEG */
+	enum jpeg_fault jpeg_fault;   /* why, if a JPEG image tells it; else JPEG_FAULT_NONE */
 };
 
 /*

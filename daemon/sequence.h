@@ -7,42 +7,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SEQUENCE_REPEATS_MAX 8
+#define SEQUENCE_EARLY_MAX 8  /* numbers */
+#define SEQUENCE_LATE_MAX  32 /* numbers; further back is a new beginning */
 
 /* All zero: no frame yet. */
 struct sequence {
 	bool started;
-	uint32_t last;
-	uint32_t repeats; /* numbers given twice that no gap has made up for */
+	uint32_t last; /* the highest number */
+	uint32_t
+		early; /* frames that came without a number of their own; a gap makes up for each */
 };
 
 /*
  * Notes the next frame's number and returns how many numbers were left out before it. Numbers count
- * up by one and wrap around (v4l2_buffer.sequence). Those that do otherwise mean nothing was lost:
- * the first one, and one that goes back (the driver began anew). A driver that reckons numbers from
- * the time (vivid) repeats one now and then and leaves out another: the two cancel each other out.
+ * up by one and wrap around (v4l2_buffer.sequence). Those that do otherwise mean that nothing was
+ * lost:
+ *
+ *   - the first one, and one far back (the driver began anew);
+ *   - one that is given twice by a driver that reckons them from the time (vivid) and then leaves
+ * out another: the two cancel each other out;
+ *   - one a little late, because buffers overtook each other (uvcvideo on a busy machine completes
+ * them in several threads): the gap that was there before it is made good at the next one.
  */
 static inline uint32_t sequence_advance(struct sequence *sequence, uint32_t number)
 {
 	int32_t step = (int32_t)(number - sequence->last);
-	uint32_t lost = 0;
+	uint32_t lost, made_up;
 
-	if (!sequence->started || step < 0) {
+	if (!sequence->started || step < -SEQUENCE_LATE_MAX) {
 		sequence->started = true;
-		sequence->repeats = 0;
-	} else if (step == 0) {
-		if (sequence->repeats < SEQUENCE_REPEATS_MAX)
-			sequence->repeats++;
-	} else {
-		uint32_t made_up;
-
-		lost = (uint32_t)step - 1;
-		made_up = lost < sequence->repeats ? lost : sequence->repeats;
-		sequence->repeats -= made_up;
-		lost -= made_up;
+		sequence->last = number;
+		sequence->early = 0;
+		return 0;
 	}
+	if (step <= 0) {
+		if (sequence->early < SEQUENCE_EARLY_MAX)
+			sequence->early++;
+		return 0;
+	}
+	lost = (uint32_t)step - 1;
+	made_up = lost < sequence->early ? lost : sequence->early;
+	sequence->early -= made_up;
 	sequence->last = number;
-	return lost;
+	return lost - made_up;
 }
 
 #endif

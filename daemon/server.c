@@ -286,9 +286,11 @@ static void say_goodbye(struct server *server)
 {
 	struct camera_reader *reader;
 
+	/* first the pool, so that nothing is revoked: nobody will write into it any more */
+	camera_stop(server->camera);
+	drop_finished_pools(server);
 	while (server->clients != NULL)
 		client_close(server->clients, WIRE_CODE_SHUTDOWN, "camtapd stops");
-	camera_stop(server->camera);
 	while ((reader = camera_take_retired(server->camera)) != NULL)
 		client_reap(client_of_reader(reader));
 	reaper_destroy(server->reaper); /* waits for all of them */

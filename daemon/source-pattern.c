@@ -181,7 +181,6 @@ static void pattern_destroy(struct source *source)
 
 const struct source_ops source_pattern = {
 	.name = "pattern",
-	.live = true,
 	.restartable = true,
 	.open_early = true,
 	.create = pattern_create,

@@ -4,11 +4,13 @@
  * are strings, because JSON's numbers are doubles to many readers; units are in the names. */
 
 #include "format.h"
+#include "message.h"
 #include "server.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static json_t *number64(uint64_t value)
@@ -106,8 +108,11 @@ char *status_document(struct server *server)
 {
 	const struct options *options = server->options;
 	struct camera_snapshot snapshot;
+	char uri[SOURCE_TEXT_SIZE];
 	json_t *document;
 	char *text;
+
+	message_printable(uri, sizeof uri, options->source, strlen(options->source));
 
 	camera_snapshot(server->camera, &snapshot);
 	document = json_pack(
@@ -116,7 +121,7 @@ char *status_document(struct server *server)
 		"schema", 1, "camera", options->name, "state",
 		camera_state_to_string(snapshot.state), "reason", snapshot.text,
 		"since_realtime_ns", signed64(snapshot.since_realtime_ns), "source", "uri",
-		options->source, "kind", server->source->ops->name, "transfer", snapshot.transfer,
+		uri, "kind", server->source->ops->name, "transfer", snapshot.transfer,
 		"streams", stream_to_json(server), "observers", clients_to_json(server, false),
 		"limits", "max_clients", (int)options->max_clients, "max_clients_per_uid",
 		(int)options->max_clients_per_uid, "max_leases", (int)options->max_leases,

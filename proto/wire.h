@@ -8,8 +8,8 @@
  *   client                              daemon
  *     HELLO        ------------------->
  *                  <-------------------  WELCOME  (fd: doorbell, if granted), or REFUSED
- *                  <-------------------  SOURCE   (whenever the camera's state changes)
  *                  <-------------------  FORMAT   (fds: pool, guard), once per epoch
+ *                  <-------------------  SOURCE   (whenever the camera's state changes)
  *     READY        ------------------->            the guard is mapped and sealed: link it in
  *                  <-------------------  FRAME    (or a byte in the doorbell), once per frame
  *     RELEASED     ------------------->            only if the lock word asked for it (lossless)
@@ -23,8 +23,10 @@
  * shorter than its minimum, one whose size field is not its length, one longer than
  * WIRE_MESSAGE_MAX, one out of order, or one from a client with fds attached ends the connection.
  *
- * FRAMEs may be lost (a full queue), all other messages never are. FRAME and doorbell only wake:
- * what there is to read says the pool's header.
+ * FRAMEs may be lost (a full queue), and so may the last word (BYE, REFUSED). What else is owed is sent
+ * when there is room, made of the state as it is then: SOURCE and STATUS conflate, and an epoch that is
+ * over has no FORMAT any more. FRAME and doorbell only wake: what there is to read says the pool's
+ * header.
  */
 
 #include <stddef.h>
@@ -103,7 +105,7 @@ struct wire_format {
 				  at 0 */
 	uint32_t slot_count;
 	uint32_t reserved;
-	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old */
+	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old, unless the source would starve */
 };
 
 /* The guard of `epoch` is mapped, and the client has added F_SEAL_FUTURE_WRITE and F_SEAL_SEAL to
@@ -139,7 +141,7 @@ struct wire_frame {
 };
 
 enum wire_source_state {
-	WIRE_SOURCE_IDLE = 0,     /* nobody reads (observers only) */
+	WIRE_SOURCE_IDLE = 0,     /* nobody reads yet */
 	WIRE_SOURCE_ONLINE = 1,   /* frames come */
 	WIRE_SOURCE_OFFLINE = 2,  /* no camera; the daemon keeps trying */
 	WIRE_SOURCE_PAUSED = 3,   /* switched off by the administrator */

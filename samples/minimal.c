@@ -23,31 +23,35 @@ static void print_frame(const struct camtap_frame *frame)
 
 int main(int argc, char **argv)
 {
-	struct camtap *camera = NULL;
+	struct camtap *camera;
 	struct camtap_frame *frame;
 	int result, frames = 0;
 
 	result = camtap_new(&camera);
-	if (result == 0)
-		result = camtap_set_camera(camera, argc > 1 ? argv[1] : NULL);
+	if (result < 0) {
+		fprintf(stderr, "minimal: %s\n", strerror(-result));
+		return 1;
+	}
+	result = camtap_set_camera(camera, argc > 1 ? argv[1] : NULL); /* NULL: the only one */
 	if (result == 0)
 		result = camtap_connect(camera);
 	while (result >= 0 && frames < 10) {
 		result = camtap_next(camera, &frame, 10000);
-		if (result == CAMTAP_TRY_AGAIN) {
-			result = -ETIMEDOUT;
-		} else if (result == CAMTAP_FRAME) {
+		if (result == CAMTAP_FRAME) {
 			frames++;
-			print_frame(frame); /* here a program would look at camtap_frame_data() */
+			print_frame(frame); /* and look at camtap_frame_data() */
 			if (camtap_release(frame) == -ESTALE)
-				printf("... which was held too long: forget what it showed\n");
-		} else if (result > 0) { /* an event: the camera goes, comes back, or changes */
+				printf("... was held too long: what it showed is not to be used\n");
+		} else if (result == CAMTAP_TRY_AGAIN) {
+			fprintf(stderr, "no frame in 10 s, going on\n");
+		} else if (result > 0) { /* the camera goes, comes back, or changes */
 			fprintf(stderr, "%s\n", camtap_event_text(camera));
+			if (result == CAMTAP_ENDED)
+				break;
 		}
 	}
 	if (result < 0)
-		fprintf(stderr, "minimal: %s: %s\n", strerror(-result),
-			camera ? camtap_error_text(camera) : "");
+		fprintf(stderr, "minimal: %s\n", camtap_error_text(camera));
 	camtap_close(camera);
 	return result < 0 ? 1 : 0;
 }

@@ -3,9 +3,9 @@
 /*
  * y4m: YUV4MPEG2 (mjpegtools' yuv4mpeg(5)), with the header that ffmpeg writes. Samples are
  * rearranged, never computed with: what comes from a Y4M file goes into one bit for bit. Cameras do
- * not say where between the luma samples the chroma samples lie; C420jpeg (in the middle) is
- * ffmpeg's choice too. XCOLORRANGE is written if the source names its range, or if it is not the
- * usual limited one.
+ * not say where between the luma samples the chroma samples lie (recordings do); C420jpeg (in the
+ * middle) is ffmpeg's choice too. XCOLORRANGE is written if the source names its range, or if it is
+ * not the usual limited one.
  */
 
 #include "image.h"

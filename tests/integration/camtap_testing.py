@@ -338,9 +338,14 @@ class Bench:
         self.directory = make_directory()
         self.daemons, self.programs, self.connections = [], [], []
 
-    def daemon(self, *arguments, **more):
+    def daemon(self, *arguments, uid=None, **more):
+        """A daemon; as another user, if told (root only)."""
         directory = os.path.join(self.directory, f"d{len(self.daemons)}")
         os.mkdir(directory, 0o755)
+        if uid is not None:
+            os.chown(directory, uid, uid)
+            user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+            more["wrapper"] = [*user, *more.get("wrapper", ())]
         self.daemons.append(Daemon(*arguments, directory=directory, **more))
         return self.daemons[-1].wait_until_it_listens()
 

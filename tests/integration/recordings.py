@@ -25,8 +25,8 @@ def film(path, *output, width=320, height=240, frames=40, pixels=None):
 
 
 def mjpeg(path, **more):
-    """JPEGs one after the other, as cameras give them."""
-    return film(path, "-c:v", "mjpeg", "-q:v", 4, "-f", "mjpeg", **more)
+    """JPEGs one after the other, 4:2:2 as most cameras give them."""
+    return film(path, "-c:v", "mjpeg", "-q:v", 4, "-f", "mjpeg", pixels="yuvj422p", **more)
 
 
 def avi(path, recording):

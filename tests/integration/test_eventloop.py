@@ -117,7 +117,7 @@ def test_at_the_lease_limit(fed, command):
     camera.feed(4)
     reader.expect("limit", held=4)
     reader.report()
-    for _ in range(10):
+    for _ in range(7):
         camera.feed(1)
     report = reader.report()
     assert report["wakes"] <= 1, report  # one that was on its way
@@ -131,8 +131,8 @@ def test_at_the_lease_limit(fed, command):
     reader.until(camera.count)
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
-    assert (report["frames"], report["missed"], report["last"]) == (11, 0, camera.count)
-    assert report["idle"] <= 11 + 1
+    assert (report["frames"], report["missed"], report["last"]) == (8, 0, camera.count)
+    assert report["idle"] <= 8 + 1
     reader.quit()
 
 
@@ -238,7 +238,8 @@ def test_without_a_daemon(bench, directory, way, held):
     daemon = start(bench, directory)
     wait_for(lambda: daemon.stream()["clients"], "the reader")
     if held:
-        wait_for(lambda: daemon.counters()["published"] > 30, "frames")
+        if way[1] == "doorbell":  # else it hears nothing at the limit, FORMAT included
+            wait_for(lambda: daemon.counters()["published"] > 30, "frames")
         assert [frame["result"] for frame in reader.check()] == [0] * held
         assert [frame["result"] for frame in reader.release(held)] == [0] * held
     reader.expect("epoch")
@@ -270,7 +271,7 @@ def test_without_a_camera(bench, tmp_path, way):
     """The camera is away: told once, and quiet, however often the daemon tries; when it is back, frames."""
     attempts, film = tmp_path / "attempts", tmp_path / "film.y4m"
     daemon = bench.daemon("--rate", "120", source=(
-        f"exec:echo >> '{attempts}'; while cat '{film}'; do :; done; exit 3"))
+        f"exec:echo >> '{attempts}'; test -e '{film}' && cat '{film}' && exec sleep 1000; exit 3"))
     daemon.expect_log("the recording is empty|the command failed|exit status")
     reader = watch(bench, daemon, way)
     reader.expect("outcome", what="offline")

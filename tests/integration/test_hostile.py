@@ -30,13 +30,15 @@ class Pair:
         self.readers = [
             bench.steady(daemon, "--verify", nice=-10) for daemon in (self.target, self.control)
         ]
-        self.worst_answer = 0.0
+        self.worst_answers = [0.0, 0.0]
 
-    def answer_time(self):
-        """Seconds that a new client of the target waits for its first status."""
-        start = time.monotonic()
-        self.target.status()
-        return time.monotonic() - start
+    def ask_both(self):
+        """How long does a new client wait for its first status?"""
+        for number, daemon in enumerate((self.target, self.control)):
+            start = time.monotonic()
+            daemon.status()
+            elapsed = time.monotonic() - start
+            self.worst_answers[number] = max(self.worst_answers[number], elapsed)
 
     def attack(self, name, seconds, *arguments, status=0, answer=True, **more):
         """Runs the attack and returns its last line; skips the test where it cannot be run."""
@@ -47,31 +49,35 @@ class Pair:
         if not line and attacker.wait() == SKIPPED:
             pytest.skip(f"{name} cannot be run here")
         assert line == b"ready\n", attacker.log()
-        answers = []
         while attacker.popen.poll() is None:
             if answer:
-                answers.append(self.answer_time())
+                self.ask_both()
             time.sleep(0.02)
-        if answers:
-            self.worst_answer = max(answers)
         return attacker.result(status)
 
     def undisturbed(self):
-        """Ends the readers. Nobody may have lost anything, whatever the machine does; True if the
-        target's frames came on the beat, as far as the control's did."""
+        """Ends the readers. What they got must be right, whatever the machine does; True if the
+        target's frames came on the beat and none was missed, as far as that is so of the control."""
         target, control = (reader.finish() for reader in self.readers)
-        print("target:", target, "\ncontrol:", control, "\nworst answer:", self.worst_answer)
-        for key in ("missed", "torn", "stale", "events", "order_errors", "error"):
+        print("target:", target, "\ncontrol:", control, "\nworst answers:", self.worst_answers)
+        for key in ("torn", "stale", "events", "order_errors", "error"):
             assert target[key] == 0, (key, target)
-        counters = self.target.counters()
+        counters = wait_for(self._counters, "the daemon answers")
         assert counters["pool_empty"] == 0 and counters["dropped_driver"] == 0, counters
         # late: more than one frame's time without a frame
         few = target["frames"] // 200
         return (
-            target["late"] <= 2 * control["late"] + few
+            target["missed"] <= control["missed"]
+            and target["late"] <= 2 * control["late"] + few
             and target["worst_gap_ms"] <= max(3 * 1000 / 60, 2 * control["worst_gap_ms"])
-            and self.worst_answer < 1.0
+            and self.worst_answers[0] <= max(0.5, 3 * self.worst_answers[1])
         )
+
+    def _counters(self):
+        try:
+            return self.target.counters()
+        except (OSError, AssertionError):  # refused: it is full
+            return None
 
     def stop(self):
         self.target.stop()
@@ -196,10 +202,8 @@ def test_answers_that_are_not_read(bench):
     from getting theirs."""
     if os.getuid() != 0:
         pytest.skip("only root can be another user")
-    ordinary = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    daemon = bench.daemon(
-        "--size", "320x180", *LIMITS, wrapper=[*ordinary, "prlimit", "--nofile=1024:1024"], uid=65534
-    )
+    few = ["prlimit", "--nofile=1024:1024"]  # root may have any number in flight
+    daemon = bench.daemon("--size", "320x180", *LIMITS, wrapper=few, uid=65534)
     daemon.expect_log("too many messages")
     steady = bench.steady(daemon)
     attacker = bench.program("hostile", "hoard", daemon.socket, 4, 16).ready()

@@ -93,6 +93,7 @@
  *	OLD=4			one generation more is kept exactly
  *	STOP			readers may stop for good
  *	ATTACH			readers come, go, and are thrown out at any time (lossless: die)
+ *	ONE_STAYS		lossless: only reader 0 dies
  *	COPIER			a reader without leases, too
  *	LOSSLESS		the lossless stream; all readers are lossless
  *	KEEP_REFERENCE		lossless: reader 0 keeps one frame, any, while it waits for more
@@ -452,6 +453,12 @@ inline forget_recent()
 
 #define ALIVE(r) (!dead[r] && !owes[r] && (linked[r] || ready[r]))
 
+#ifdef ONE_STAYS
+#define MAY_DIE(r) ((r) == 0)
+#else
+#define MAY_DIE(r) true
+#endif
+
 #if defined(KEEP_LAST)
 #define MAY_GIVE_BACK(r) (lease_slot[LAST(r)] != NONE)
 #elif defined(KEEP_REFERENCE)
@@ -519,7 +526,7 @@ end:	do
 	   /* Killed. Not in its sleep: that would be a way out of every deadlock. To the daemon it
 	    * is the same, for the hang-up may come long after. */
 	:: d_step {
-		linked[_pid] && !dead[_pid] && (awake[_pid] || owes[_pid]) ->
+		MAY_DIE(_pid) && linked[_pid] && !dead[_pid] && (awake[_pid] || owes[_pid]) ->
 		dead[_pid] = true;
 		owes[_pid] = false
 	   }

@@ -11,7 +11,7 @@ int with_doorbell = 1, without_doorbell = 0;
 
 static struct fixture fixture;
 
-static int count_fds(void)
+int count_fds(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
 	int count = 0;
@@ -149,6 +149,7 @@ void offer_pool(struct fixture *f, int outcome)
 	assert_true(readable(f->camera));
 	assert_outcome(f->camera, outcome);
 	assert_int_equal(mock_receive(&f->mock), WIRE_READY);
+	assert_int_equal(f->mock.ready_epoch, f->mock.pool.layout.epoch);
 }
 
 void attach(struct fixture *f, mock_tweak *tweak)

@@ -43,6 +43,9 @@ int fixture_teardown(void **state);
 /* First with the doorbell, then by messages. */
 #define TEST_BOTH(name) TEST_WAKE(name, with_doorbell), TEST_WAKE(name, without_doorbell)
 
+/* Open file descriptors of this process. */
+int count_fds(void);
+
 /* Another handle for the same socket, instead of the one before. */
 void renew_client(struct fixture *f);
 

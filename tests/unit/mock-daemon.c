@@ -123,6 +123,7 @@ int mock_receive(struct mock *mock)
 	_Alignas(struct wire_header) char buffer[WIRE_MESSAGE_MAX];
 	int fds[MESSAGE_FDS_ROOM], length;
 	struct wire_header header;
+	struct wire_ready ready;
 	size_t fd_count;
 
 	length = message_receive(mock->socket, buffer, sizeof(buffer), fds, &fd_count);
@@ -133,6 +134,12 @@ int mock_receive(struct mock *mock)
 	assert_int_equal(fd_count, 0);
 	assert_int_equal(
 		message_unpack(buffer, (size_t)length, sizeof(header), &header, sizeof(header)), 0);
+	if (header.type == WIRE_READY) {
+		assert_int_equal(message_unpack(buffer, (size_t)length, sizeof(ready), &ready,
+					 sizeof(ready)),
+			0);
+		mock->ready_epoch = ready.epoch;
+	}
 	return (int)header.type;
 }
 

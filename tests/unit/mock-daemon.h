@@ -45,6 +45,7 @@ struct mock {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int listener, socket, doorbell; /* -1: closed */
 	struct wire_hello hello;        /* the last one that came */
+	uint64_t ready_epoch;           /* of the last READY that came */
 	struct mock_pool pool;
 	struct mock_guard guard;
 	bool lossless;

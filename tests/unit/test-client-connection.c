@@ -2,6 +2,7 @@
 
 /* libcamtap: finding a camera, attaching to it, and coming back. */
 
+#include "address.h"
 #include "client-fixture.h"
 #include "message.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- names ---- */
@@ -42,58 +44,76 @@ static void remove_tree(const char *directory)
 	assert_int_equal(system(command), 0);
 }
 
+/* Where the camera is in the list; -1: nowhere. */
+static int place_of(const struct camtap_list *list, const char *name)
+{
+	for (size_t i = 0; i < camtap_list_count(list); i++) {
+		if (strcmp(camtap_list_name(list, i), name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* A handle that was told nothing. */
+static void renew_blank(struct fixture *f)
+{
+	camtap_close(f->camera);
+	f->camera = NULL;
+	assert_int_equal(camtap_new(&f->camera), 0);
+}
+
 static void cameras_are_found_by_name(void **state)
 {
 	struct fixture *f = *state;
 	char directory[128], path[160];
 	struct camtap_list *list;
+	size_t others; /* real cameras of this machine */
 
-	camtap_close(f->camera);
-	assert_int_equal(camtap_new(&f->camera), 0);
-	if (access("/run/camtap", F_OK) == 0)
-		skip(); /* somebody's real cameras would be listed, too */
 	unsetenv("CAMTAP_SOCKET");
 	setenv("XDG_RUNTIME_DIR", f->mock.directory, 1);
+	renew_blank(f);
 	assert_int_equal(camtap_list(&list), 0);
-	assert_int_equal(camtap_list_count(list), 0);
-	assert_null(camtap_list_name(list, 0));
+	others = camtap_list_count(list);
+	assert_null(camtap_list_name(list, others));
+	assert_null(camtap_list_socket(list, others));
 	camtap_list_free(list);
 	camtap_list_free(NULL);
-	assert_int_equal(camtap_connect(f->camera), -ENOENT);
-	assert_non_null(strstr(camtap_error_text(f->camera), "camtapd --source pattern:"));
+	if (others == 0) {
+		assert_int_equal(camtap_connect(f->camera), -ENOENT);
+		assert_non_null(strstr(camtap_error_text(f->camera), "camtapd --source pattern:"));
+	}
 
 	snprintf(directory, sizeof(directory), "%s/camtap", f->mock.directory);
 	assert_int_equal(mkdir(directory, 0755), 0);
-	make_socket(directory, "left", true);
-	make_socket(directory, "empty", false);
+	make_socket(directory, "test-left", true);
+	make_socket(directory, "test-empty", false);
 	make_socket(directory, ".hidden", true);
-	assert_int_equal(camtap_connect(f->camera), 0); /* the only one */
+	if (others == 0) {
+		assert_int_equal(camtap_connect(f->camera), 0); /* the only one */
+		renew_blank(f);
+	}
 
-	camtap_close(f->camera);
-	assert_int_equal(camtap_new(&f->camera), 0);
-	make_socket(directory, "front", true);
+	make_socket(directory, "test-front", true);
 	assert_int_equal(camtap_list(&list), 0);
-	assert_int_equal(camtap_list_count(list), 2);
-	assert_string_equal(camtap_list_name(list, 0), "front");
-	assert_string_equal(camtap_list_name(list, 1), "left");
-	snprintf(path, sizeof(path), "%s/left/socket", directory);
-	assert_string_equal(camtap_list_socket(list, 1), path);
-	assert_null(camtap_list_name(list, 2));
-	assert_null(camtap_list_socket(list, 2));
+	assert_int_equal(camtap_list_count(list), others + 2);
+	assert_true(place_of(list, "test-front") >= 0);
+	assert_int_equal(place_of(list, "test-left"), place_of(list, "test-front") + 1);
+	snprintf(path, sizeof(path), "%s/test-left/socket", directory);
+	assert_string_equal(camtap_list_socket(list, (size_t)place_of(list, "test-left")), path);
 	camtap_list_free(list);
 	assert_int_equal(camtap_connect(f->camera), -ENOTUNIQ);
-	assert_non_null(strstr(camtap_error_text(f->camera), "front, left"));
+	assert_non_null(strstr(camtap_error_text(f->camera), "test-front, test-left"));
 
-	assert_int_equal(camtap_set_camera(f->camera, "right"), 0);
+	assert_int_equal(camtap_set_camera(f->camera, "test-right"), 0);
 	assert_int_equal(camtap_connect(f->camera), -ENOENT);
-	assert_non_null(strstr(camtap_error_text(f->camera), "front, left"));
+	assert_non_null(strstr(camtap_error_text(f->camera), "test-front, test-left"));
 
 	/* the environment is for programs that were told nothing */
 	setenv("CAMTAP_SOCKET", "/nowhere", 1);
 	assert_int_equal(camtap_set_camera(f->camera, NULL), 0);
 	assert_int_equal(camtap_connect(f->camera), -ENOENT);
 	assert_non_null(strstr(camtap_error_text(f->camera), "/nowhere"));
-	assert_int_equal(camtap_set_camera(f->camera, "left"), 0);
+	assert_int_equal(camtap_set_camera(f->camera, "test-left"), 0);
 	assert_int_equal(camtap_connect(f->camera), 0);
 	unsetenv("CAMTAP_SOCKET");
 	remove_tree(directory);
@@ -138,22 +158,57 @@ static void hello_says_what_was_set(void **state)
 	assert_int_equal(camtap_max_leases(f->camera), LEASES);
 }
 
+static void the_doorbell_is_asked_for(void **state)
+{
+	struct fixture *f = *state;
+
+	renew_client(f);
+	connect_client(f);
+	assert_int_equal(f->mock.hello.features, WIRE_FEATURE_DOORBELL); /* by default */
+	for (int on = 0; on < 2; on++) {
+		mock_hang_up(&f->mock);
+		renew_client(f);
+		assert_int_equal(camtap_set_doorbell(f->camera, on), 0);
+		connect_client(f);
+		assert_int_equal(f->mock.hello.features, on ? WIRE_FEATURE_DOORBELL : 0);
+	}
+}
+
+static const char *text_of(size_t length)
+{
+	static char text[300];
+
+	memset(text, 'x', length);
+	text[length] = '\0';
+	return text;
+}
+
 static void settings_are_checked(void **state)
 {
 	struct fixture *f = *state;
-	char text[300];
 
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
 	assert_int_equal(camtap_set_camera(f->camera, "../front"), -EINVAL);
 	assert_non_null(strstr(camtap_error_text(f->camera), "../front"));
 	assert_int_equal(camtap_set_camera(f->camera, ""), -EINVAL);
 	assert_int_equal(camtap_set_socket(f->camera, ""), -EINVAL);
-	assert_int_equal(camtap_set_socket(f->camera, text), -ENAMETOOLONG);
 	assert_int_equal(camtap_set_stream(f->camera, "NV12\n"), -EINVAL);
-	assert_int_equal(camtap_set_stream(f->camera, text), -ENAMETOOLONG);
-	assert_int_equal(camtap_set_client_name(f->camera, text), -ENAMETOOLONG);
+	assert_int_equal(camtap_set_stream(f->camera, "NV12\x7f"), -EINVAL);
+	assert_int_equal(camtap_set_stream(f->camera, "Y16 ~"), 0);
 	assert_int_equal(camtap_set_mode(f->camera, (enum camtap_mode)3), -EINVAL);
+	/* the longest, and one more */
+	for (int more = 0; more < 2; more++) {
+		int expected = more ? -ENAMETOOLONG : 0;
+
+		assert_int_equal(
+			camtap_set_socket(f->camera, text_of(ADDRESS_PATH_SIZE - 1 + more)),
+			expected);
+		assert_int_equal(camtap_set_stream(f->camera, text_of(WIRE_STREAM_SIZE - 1 + more)),
+			expected);
+		assert_int_equal(
+			camtap_set_client_name(f->camera, text_of(WIRE_NAME_SIZE - 1 + more)),
+			expected);
+	}
+	assert_int_equal(camtap_set_socket(f->camera, f->mock.path), 0);
 	assert_int_equal(camtap_set_camera(f->camera, "front"), 0);
 	assert_int_equal(camtap_set_camera(f->camera, NULL), 0);
 	assert_int_equal(camtap_set_stream(f->camera, NULL), 0);
@@ -179,9 +234,27 @@ static void no_socket_is_an_error_and_may_be_tried_again(void **state)
 	mock_stop_listening(&f->mock);
 	assert_int_equal(camtap_connect(f->camera), -ENOENT);
 	assert_non_null(strstr(camtap_error_text(f->camera), f->mock.path));
+	assert_non_null(strstr(camtap_error_text(f->camera), "is camtapd running?"));
 	assert_outcome(f->camera, -ENOTCONN);
 	mock_listen(&f->mock);
 	connect_client(f);
+}
+
+static void a_socket_of_another_kind_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	close(f->mock.listener);
+	unlink(f->mock.path);
+	f->mock.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	strcpy(address.sun_path, f->mock.path);
+	assert_int_equal(
+		bind(f->mock.listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(f->mock.listener, 1), 0);
+	assert_int_equal(camtap_connect(f->camera), -EPROTOTYPE);
+	assert_non_null(strstr(camtap_error_text(f->camera), strerror(EPROTOTYPE)));
+	assert_outcome(f->camera, -ENOTCONN);
 }
 
 /* A socket on which nobody listens: a daemon that is restarted by hand. */
@@ -191,7 +264,6 @@ static void a_deaf_socket_is_tried_again(void **state)
 
 	close(f->mock.listener);
 	assert_int_equal(camtap_connect(f->camera), 0);
-	assert_outcome(f->camera, CAMTAP_TRY_AGAIN);
 	unlink(f->mock.path);
 	mock_listen(&f->mock);
 	accept_again(f);
@@ -404,6 +476,38 @@ static void a_long_outage_is_told(void **state)
 	assert_release(take(f, 1, 0), 0);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A daemon that hangs up on everybody is not asked all the time. */
+static void attempts_become_rarer(void **state)
+{
+	struct fixture *f = *state;
+	int64_t end = now_ms() + 700;
+	int attempts = 0;
+
+	connect_client(f);
+	mock_welcome(&f->mock, LEASES);
+	mock_hang_up(&f->mock);
+	while (now_ms() < end) {
+		struct pollfd listener = {.fd = f->mock.listener, .events = POLLIN};
+
+		if (readable_within(f->camera, 10))
+			assert_outcome(f->camera, CAMTAP_TRY_AGAIN);
+		if (poll(&listener, 1, 0) == 1) {
+			mock_accept(&f->mock);
+			mock_hang_up(&f->mock);
+			attempts++;
+		}
+	}
+	assert_true(attempts > 0 && attempts <= 8); /* 5 ms, and doubled each time */
+}
+
 /* A daemon that is started by its socket and hangs. */
 static void no_answer_is_told(void **state)
 {
@@ -477,8 +581,10 @@ int main(void)
 		TEST(cameras_are_found_by_name),
 		TEST(a_socket_that_is_not_ours_is_said_so),
 		TEST(hello_says_what_was_set),
+		TEST(the_doorbell_is_asked_for),
 		TEST(settings_are_checked),
 		TEST(no_socket_is_an_error_and_may_be_tried_again),
+		TEST(a_socket_of_another_kind_is_an_error),
 		TEST(a_deaf_socket_is_tried_again),
 		TEST(a_full_backlog_is_waited_for),
 		TEST(a_refusal_is_an_errno),
@@ -488,6 +594,7 @@ int main(void)
 		TEST(the_same_epoch_goes_on),
 		TEST_BOTH(the_last_frames_come_before_the_end_of_the_daemon),
 		TEST(a_long_outage_is_told),
+		TEST(attempts_become_rarer),
 		TEST(no_answer_is_told),
 		TEST(a_farewell_is_kept),
 		TEST_BOTH(a_hang_up_at_the_limit_is_noticed),

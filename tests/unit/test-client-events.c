@@ -242,6 +242,7 @@ static void status_is_handed_over(void **state)
 	assert_string_equal(json, "{\"schema\": 1}");
 	free(json);
 	assert_int_equal(mock_receive(&f->mock), WIRE_STATUS);
+	assert_int_equal(mock_receive(&f->mock), 0);
 
 	/* the frame and the event are still there, whatever woke for them is not forgotten */
 	assert_release(take(f, 1, 0), 0);
@@ -316,6 +317,31 @@ static void a_wrong_status_is_refused(void **state)
 	free(json);
 }
 
+/* So many questions that READY finds no room; it is not forgotten. */
+static void ready_waits_for_room(void **state)
+{
+	struct fixture *f = *state;
+	char *json = NULL;
+	int type, questions = 0;
+
+	connect_client(f);
+	welcome_client(f);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(camtap_status(f->camera, &json, 0), -ETIMEDOUT);
+	mock_make_pool(&f->mock, EPOCH, NULL);
+	mock_send_format(&f->mock);
+	assert_idle(f->camera);
+	for (; (type = mock_receive(&f->mock)) == WIRE_STATUS; questions++)
+		;
+	assert_int_equal(type, 0);
+	assert_true(questions > 10 && questions < 1000);
+	assert_true(readable(f->camera));
+	assert_idle(f->camera);
+	assert_int_equal(mock_receive(&f->mock), WIRE_READY);
+	assert_int_equal(f->mock.ready_epoch, EPOCH);
+	assert_int_equal(mock_receive(&f->mock), 0);
+}
+
 /* Asked for when nobody is there yet. */
 static void status_waits_for_the_daemon(void **state)
 {
@@ -343,6 +369,7 @@ int main(void)
 		TEST_BOTH(status_is_handed_over),
 		TEST_BOTH(status_waits_among_frames),
 		TEST(a_wrong_status_is_refused),
+		TEST(ready_waits_for_room),
 		TEST(status_waits_for_the_daemon),
 	};
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -375,6 +376,33 @@ static void frames_outlive_the_handle(void **state)
 	assert_int_equal(mock_receive(&f->mock), -1);
 }
 
+/* The last frames and the handle go at the same time; whoever is last cleans up. */
+static void closing_and_releasing_may_coincide(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 100; i++) {
+		struct camtap_frame *held[LEASES];
+		pthread_t threads[LEASES];
+		void *result;
+
+		attach(f, NULL);
+		publish(f, LEASES);
+		for (size_t j = 0; j < LEASES; j++)
+			held[j] = take(f, j + 1, 0);
+		for (size_t j = 0; j < LEASES; j++)
+			assert_int_equal(
+				pthread_create(&threads[j], NULL, release_frame, held[j]), 0);
+		renew_client(f);
+		for (size_t j = 0; j < LEASES; j++) {
+			assert_int_equal(pthread_join(threads[j], &result), 0);
+			assert_null(result);
+		}
+		assert_int_equal(mock_receive(&f->mock), -1);
+		mock_hang_up(&f->mock);
+	}
+}
+
 static void a_handle_may_end_at_any_time(void **state)
 {
 	struct fixture *f = *state;
@@ -410,6 +438,7 @@ static int look_around_in_child(struct camtap *camera, struct camtap_frame *fram
 	struct camtap_frame *other = NULL;
 	uint32_t numerator = 1, denominator = 1;
 	char *json = NULL;
+	int fds;
 
 	CHILD_CHECK(camtap_next(camera, &other, -1) == -ECHILD);
 	CHILD_CHECK(camtap_latest(camera, &other, -1) == -ECHILD);
@@ -436,7 +465,9 @@ static int look_around_in_child(struct camtap *camera, struct camtap_frame *fram
 	camtap_frame_rate(frame, &numerator, &denominator);
 	CHILD_CHECK(numerator == 0 && denominator == 0);
 	CHILD_CHECK(camtap_release(frame) == -ECHILD);
+	fds = count_fds();
 	camtap_close(camera);
+	CHILD_CHECK(count_fds() == fds - 5); /* epoll, timer, event, socket, doorbell */
 	return 0;
 }
 
@@ -458,11 +489,43 @@ static void a_child_owns_nothing(void **state)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 
-	/* nothing of the parent's has changed */
+	/* nothing of the parent's has changed, what it waits for included */
 	assert_int_equal(camtap_frame_check(frame), 0);
 	assert_release(frame, 0);
 	assert_release(take(f, 2, 0), 0);
 	assert_idle(f->camera);
+	publish(f, 1);
+	assert_release(take(f, 3, 0), 0);
+	mock_source(&f->mock, WIRE_SOURCE_ENDED, "over");
+	assert_true(readable(f->camera));
+	assert_outcome(f->camera, CAMTAP_ENDED);
+}
+
+/* A child has copies of all file descriptors, for as long as it lives. */
+static void a_childs_copies_do_not_wake(void **state)
+{
+	struct fixture *f = *state;
+	int lifeline[2];
+	pid_t child;
+	char byte;
+
+	attach(f, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, lifeline), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		mock_hang_up(&f->mock); /* the daemon's ends are not meant */
+		close(lifeline[0]);
+		_exit(write(lifeline[1], "", 1) != 1 || read(lifeline[1], &byte, 1) != 0);
+	}
+	close(lifeline[1]);
+	assert_int_equal(read(lifeline[0], &byte, 1), 1);
+	mock_hang_up(&f->mock);
+	accept_again(f);
+	welcome_client(f);
+	assert_idle(f->camera);
+	close(lifeline[0]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void do_nothing(int signal)
@@ -623,8 +686,10 @@ int main(void)
 		TEST_BOTH(a_lossless_release_is_announced),
 		TEST(a_lapped_lossless_frame_is_not_touched),
 		TEST_BOTH(frames_outlive_the_handle),
+		TEST(closing_and_releasing_may_coincide),
 		TEST(a_handle_may_end_at_any_time),
 		TEST(a_child_owns_nothing),
+		TEST_BOTH(a_childs_copies_do_not_wake),
 		TEST(a_signal_ends_waiting),
 		TEST_BOTH(no_reader_is_fooled),
 	};

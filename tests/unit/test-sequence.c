@@ -54,6 +54,17 @@ static void a_driver_that_begins_anew_loses_nothing(void **state)
 	(void)state;
 	assert_int_equal(LOST_IN(100, 101, 0, 1, 2), 0);
 	assert_int_equal(LOST_IN(100, 101, 101, 0, 2), 1);
+	assert_int_equal(LOST_IN(UINT32_MAX, 0, 100, UINT32_MAX - 100, UINT32_MAX - 98), 100);
+}
+
+static void overtaking_is_made_good(void **state)
+{
+	(void)state;
+	assert_int_equal(LOST_IN(0, 2, 1, 3, 4, 6), 1);
+	assert_int_equal(LOST_IN(0, 3, 1, 2, 4, 7), 2);
+	assert_int_equal(LOST_IN(UINT32_MAX, 1, 0, 2, 4), 1);
+	/* never less than nothing */
+	assert_int_equal(LOST_IN(5, 4, 6, 7), 0);
 }
 
 static void repeats_and_gaps_cancel_out(void **state)
@@ -76,6 +87,7 @@ int main(void)
 		cmocka_unit_test(the_first_number_may_be_any),
 		cmocka_unit_test(numbers_wrap_around),
 		cmocka_unit_test(a_driver_that_begins_anew_loses_nothing),
+		cmocka_unit_test(overtaking_is_made_good),
 		cmocka_unit_test(repeats_and_gaps_cancel_out),
 	};
 

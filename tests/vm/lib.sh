@@ -9,13 +9,15 @@ fail() {
 # vivid_hdmi WIDTH HEIGHT FOURCC: makes /dev/video0 a 60 fps camera.
 #
 # Input 0, the webcam, lowers its rate as the picture grows. Input 3 is HDMI: the rate is that of
-# its timings, 1280x720 at 60 fps from the start, and vivid's scaler makes any other size of that.
-# So no --set-dv-bt-timings is needed. (Timings of the picture's own size work too: `index=14` of
-# --list-dv-timings for 1920x1080; 640x360 has `cvt,width=640,height=360,fps=60`, which is 59.84.)
-# Measured under TCG on 2 processors: 60 fps in YUYV and NV12 at 640x360, 1280x720 and 1920x1080,
-# with 11 to 17 % of the processors busy.
+# its timings. vivid scales down but not up, so a 1080p picture needs 1080p timings: entries 7
+# (1280x720) and 14 (1920x1080) of --list-dv-timings are both 60 fps exactly. (640x360 has
+# `cvt,width=640,height=360,fps=60`, too, which is 59.84.)
 vivid_hdmi() {
-	v4l2-ctl --set-input 3 --set-fmt-video "width=$1,height=$2,pixelformat=$3" >/dev/null ||
+	timings=7
+	[ "$1" -le 1280 ] || timings=14
+	v4l2-ctl --set-input 3 --set-dv-bt-timings index=$timings >/dev/null ||
+		fail "vivid took no HDMI input"
+	v4l2-ctl --set-fmt-video "width=$1,height=$2,pixelformat=$3" >/dev/null ||
 		fail "vivid took no HDMI input with $1x$2 $3"
 	# S_FMT gives another format rather than an error
 	[ "$(v4l2-ctl --get-fmt-video | awk '

@@ -165,7 +165,8 @@ static void note(struct result *result, const struct pool *pool, const struct so
 		bug("%u bytes in a slot of %u", frame->bytesused, pool->slots.size);
 	if (is_stale(pool, frame))
 		bug("frame %u, number %u, was not written", frame->sequence, result->frames);
-	if (result->frames > 0 && frame->capture_time_ns <= result->last.capture_time_ns)
+	if (result->frames > 0 && frame->sequence > result->last.sequence &&
+		frame->capture_time_ns <= result->last.capture_time_ns)
 		bug("time goes back by %" PRId64 " ns",
 			result->last.capture_time_ns - frame->capture_time_ns);
 	if (path != NULL)

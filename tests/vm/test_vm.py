@@ -9,12 +9,13 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["CAMTAP_BUILD"])
-PROGRAMS = ["daemon/camtapd", "client/cli/camtap", "tests/integration/programs/frame-hash"]
+PROGRAMS = ["daemon/camtapd", "client/cli/camtap", "tests/integration/programs/frame-hash",
+            "tests/vm/source-probe"]
 PLAIN = "vivid:n_devs=1,node_types=0x1"
 
 
 def guest(script, *arguments, modules=PLAIN):
-    command = [HERE / "guest", "--timeout", "300", "--memory", "768", "--modules", modules]
+    command = [HERE / "guest", "--timeout", "400", "--memory", "768", "--modules", modules]
     for program in PROGRAMS:
         command += ["--bin", BUILD / program]
     done = subprocess.run([*map(str, command), str(HERE / script), *arguments],
@@ -39,6 +40,15 @@ def test_four_readers_see_every_frame_and_the_same_bytes(memory, transfer, modul
 
 def test_what_cannot_be_captured_is_refused_clearly():
     assert guest("errors.sh", modules="vivid:n_devs=1,node_types=0x105").count("ok ") == 10
+
+
+@pytest.mark.parametrize("case, modules", [
+    ("plain", PLAIN),
+    ("contiguous", PLAIN + ",allocators=1"),
+    ("multiplanar", PLAIN + ",multiplanar=2"),
+])
+def test_the_v4l2_source_by_itself(case, modules):
+    guest("source-v4l2.sh", case, modules=modules)
 
 
 def test_the_guest_itself():

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
 		return fail(camera, "connect");
 	for (unsigned long i = 0; i < count; i++) {
 		int outcome = camtap_next(camera, &frame, PATIENCE_MSEC);
-		uint64_t id, sum;
+		uint64_t id, sum = 0;
 		size_t size;
 
 		if (outcome != CAMTAP_FRAME)
