@@ -131,15 +131,20 @@ def steps(tally, quick):
     yield "build-tsan", lambda: build(
         tally, "build-tsan", "gcc", "-Db_sanitize=thread", "-Db_lundef=false",
         "--buildtype", "debugoptimized")
-    yield "unit", lambda: meson_tests(tally, "build", "unit", "documents")
+    yield "unit", lambda: meson_tests(tally, "build", "unit")
     yield "model", lambda: meson_tests(tally, "build", "model")
     yield "asan-unit", lambda: meson_tests(tally, "build-asan", "unit", **ASAN)
     yield "tsan-unit", lambda: meson_tests(tally, "build-tsan", "unit", **TSAN)
-    yield "integration", lambda: pytest(tally, "build", "integration", "tests/integration")
     yield "asan-integration", lambda: pytest(
         tally, "build-asan", "integration", "tests/integration", **ASAN)
     yield "tsan-integration", lambda: pytest(
-        tally, "build-tsan", "integration", "tests/integration", "-m", "tsan", **TSAN)
+        tally, "build-tsan", "integration", "tests/integration/test_restart.py",
+        "tests/integration/test_holders.py", **TSAN)
+    # as users have it: those that count torn frames, leaks and gaps
+    yield "integration", lambda: pytest(
+        tally, "build", "integration", "tests/integration/test_torn.py",
+        "tests/integration/test_killed.py", "tests/integration/test_hostile.py",
+        "tests/integration/test_holders.py")
     if not quick:
         yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm")
 

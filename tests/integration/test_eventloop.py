@@ -218,37 +218,60 @@ def directory(bench):
     return path
 
 
-@pytest.mark.parametrize("held", [0, 4])
-def test_without_a_daemon(bench, directory, way, held):
+def test_without_a_daemon(bench, directory, way):
     """While there is none the loop wakes for its attempts only; when there is one again, frames come by
-    themselves. With all leases taken, too: those frames are kept for it."""
+    themselves."""
     daemon = start(bench, directory)
     reader = watch(bench, daemon, way)
     reader.expect("epoch")
-    if held:
-        reader.ask("limit", "limit")
-    reader.report()
     daemon.signal(signal.SIGKILL)
     daemon.wait()
     reader.expect("outcome", what="offline")
+    check_drained(reader.ask("drain", "drained"))
     report = reader.report()
-    assert report["idle"] <= ATTEMPTS + 2
-    assert check_drained(reader.ask("drain", "drained"))["frames"] == 0
+    assert report["idle"] <= report["frames"] // 2 + IDLE_TO_ATTACH + ATTEMPTS
+
+    start(bench, directory)
+    reader.expect("epoch")
+    reader.await_frames(30)
+    assert sorted(reader.outcomes()) == ["discontinuity", "online"]
+    report = reader.report()
+    assert report["frames"] >= 30
+    assert report["idle"] <= report["frames"] // 2 + IDLE_TO_ATTACH + ATTEMPTS
+    reader.quit()
+
+
+def test_without_a_daemon_at_the_lease_limit(bench, directory, way):
+    """All leases are taken and frames wait when the daemon dies: it is attached to the next one all the
+    same. What is given back brings first what waited, then what happened, then the new frames."""
+    daemon = start(bench, directory)
+    reader = watch(bench, daemon, way)
+    old = reader.expect("epoch").values["epoch"]
+    reader.ask("limit", "limit")
+    goal = daemon.counters()["published"] + 5
+    wait_for(lambda: daemon.counters()["published"] >= goal, "frames")
+    reader.report()
+    daemon.signal(signal.SIGKILL)
+    daemon.wait()
+    assert reader.ask("try", "tried") == {"result": "ENOBUFS"}
 
     daemon = start(bench, directory)
     wait_for(lambda: daemon.stream()["clients"], "the reader")
-    if held:
-        if way[1] == "doorbell":  # else it hears nothing at the limit, FORMAT included
-            wait_for(lambda: daemon.counters()["published"] > 30, "frames")
-        assert [frame["result"] for frame in reader.check()] == [0] * held
-        assert [frame["result"] for frame in reader.release(held)] == [0] * held
-    reader.expect("epoch")
-    reader.await_frames(30)
-    outcomes = reader.outcomes()
-    assert sorted(outcomes) == ["discontinuity", "online"]
+    if way[1] == "doorbell":  # else it hears nothing at the limit, FORMAT included
+        wait_for(lambda: daemon.counters()["published"] > 30, "frames")
+    assert [(frame["epoch"], frame["result"]) for frame in reader.check()] == [(old, 0)] * 4
+    assert not reader.take("epoch") and not reader.outcomes()
     report = reader.report()
-    assert report["frames"] >= 30
-    assert report["idle"] <= report["frames"] // 2 + ATTEMPTS + IDLE_TO_ATTACH
+    assert report["frames"] == 0
+    assert report["wakes"] <= ATTEMPTS + IDLE_TO_ATTACH  # attempts, and what a new daemon says
+    assert [frame["result"] for frame in reader.release(4, "worker")] == [0] * 4
+    assert reader.expect("epoch").values["epoch"] != old
+    report = reader.report()
+    assert report["frames"] >= 5  # those that waited
+    assert reader.outcomes()[-1] in ("discontinuity", "online")
+    reader.await_frames(30)
+    report = reader.report()
+    assert report["idle"] <= report["frames"] // 2 + IDLE_TO_ATTACH + ATTEMPTS
     reader.quit()
 
 

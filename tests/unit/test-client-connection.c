@@ -521,6 +521,11 @@ static void no_answer_is_told(void **state)
 	welcome_client(f);
 	mock_source(&f->mock, WIRE_SOURCE_IDLE, "");
 	assert_outcome(f->camera, CAMTAP_ONLINE);
+	/* a camera that is away is not back because nobody reads it */
+	mock_source(&f->mock, WIRE_SOURCE_OFFLINE, "unplugged");
+	assert_outcome(f->camera, CAMTAP_OFFLINE);
+	mock_source(&f->mock, WIRE_SOURCE_IDLE, "");
+	assert_idle(f->camera);
 }
 
 static void a_farewell_is_kept(void **state)
@@ -531,6 +536,7 @@ static void a_farewell_is_kept(void **state)
 	mock_bye(&f->mock, WIRE_BYE, WIRE_CODE_OVERHOLD, "holds 5 frames");
 	assert_outcome(f->camera, CAMTAP_TRY_AGAIN);
 	assert_int_equal(mock_receive(&f->mock), -1); /* it need not wait for the daemon's end */
+	assert_idle(f->camera);                       /* for a second */
 	mock_hang_up(&f->mock);
 	await_outcome(f->camera, CAMTAP_OFFLINE);
 	assert_string_equal(camtap_event_text(f->camera), "holds 5 frames");

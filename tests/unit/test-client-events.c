@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- events ---- */
@@ -104,6 +105,31 @@ static void the_limit_holds_events_back_in_order(void **state)
 	assert_release(held[1], 0);
 }
 
+/* An event is there, and a frame after it, which the limit holds back: the event still wakes. */
+static void the_limit_does_not_hide_events(void **state)
+{
+	struct fixture *f = *state;
+	struct camtap_frame *held[LEASES];
+	char *json = NULL;
+
+	attach(f, NULL);
+	publish(f, LEASES);
+	for (size_t i = 0; i < LEASES; i++)
+		held[i] = take(f, i + 1, 0);
+	mock_source(&f->mock, WIRE_SOURCE_OFFLINE, "gone");
+	mock_source(&f->mock, WIRE_SOURCE_PAUSED, "by root");
+	assert_outcome(f->camera, CAMTAP_OFFLINE);
+	publish(f, 1);
+	assert_int_equal(camtap_status(f->camera, &json, 0), -ETIMEDOUT);
+	assert_true(readable(f->camera));
+	assert_outcome(f->camera, CAMTAP_PAUSED);
+	assert_false(readable(f->camera));
+	assert_outcome(f->camera, -ENOBUFS);
+	for (size_t i = 0; i < LEASES; i++)
+		assert_release(held[i], 0);
+	assert_release(take(f, LEASES + 1, 0), 0);
+}
+
 /* Nobody asks for long: the queue is short, and its end is the truth. */
 static void many_events_end_with_the_truth(void **state)
 {
@@ -115,8 +141,10 @@ static void many_events_end_with_the_truth(void **state)
 		mock_source(&f->mock, WIRE_SOURCE_OFFLINE, "gone");
 		mock_source(&f->mock, WIRE_SOURCE_ONLINE, "");
 	}
-	mock_make_pool(&f->mock, EPOCH + 1, NULL);
-	mock_send_format(&f->mock);
+	for (uint64_t i = 1; i <= 3; i++) {
+		mock_make_pool(&f->mock, EPOCH + i, NULL);
+		mock_send_format(&f->mock);
+	}
 	mock_source(&f->mock, WIRE_SOURCE_PAUSED, "by root");
 	while ((outcome = camtap_next(f->camera, &(struct camtap_frame *){NULL}, 0)) != 0) {
 		last = outcome;
@@ -126,6 +154,7 @@ static void many_events_end_with_the_truth(void **state)
 	assert_int_equal(last, CAMTAP_PAUSED);
 	assert_string_equal(camtap_event_text(f->camera), "by root");
 	assert_int_equal(mock_receive(&f->mock), WIRE_READY);
+	assert_int_equal(f->mock.ready_epoch, EPOCH + 3);
 	mock_link(&f->mock);
 	publish(f, 1);
 	assert_release(take(f, 1, 0), 0);
@@ -295,6 +324,33 @@ static void status_waits_among_frames(void **state)
 	assert_idle(f->camera);
 }
 
+static int64_t clock_ms(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Frames that are there all the while do not make it spin. */
+static void status_sleeps_while_it_waits(void **state)
+{
+	struct fixture *f = *state;
+	char *json = NULL;
+	int64_t used, waited;
+
+	attach(f, NULL);
+	publish(f, 2);
+	used = clock_ms(CLOCK_THREAD_CPUTIME_ID);
+	waited = clock_ms(CLOCK_MONOTONIC);
+	assert_int_equal(camtap_status(f->camera, &json, 300), -ETIMEDOUT);
+	used = clock_ms(CLOCK_THREAD_CPUTIME_ID) - used;
+	waited = clock_ms(CLOCK_MONOTONIC) - waited;
+	assert_true(waited >= 299);
+	assert_true(used < waited / 4);
+	assert_release(take(f, 1, 0), 0);
+}
+
 static void a_wrong_status_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -362,12 +418,14 @@ int main(void)
 		TEST_BOTH(events_come_in_order_with_frames),
 		TEST(latest_gives_the_newest_before_the_end),
 		TEST_BOTH(the_limit_holds_events_back_in_order),
+		TEST(the_limit_does_not_hide_events),
 		TEST(many_events_end_with_the_truth),
 		TEST(a_new_epoch_is_told),
 		TEST(another_format_is_told),
 		TEST(an_observer_gets_no_frames),
 		TEST_BOTH(status_is_handed_over),
 		TEST_BOTH(status_waits_among_frames),
+		TEST_BOTH(status_sleeps_while_it_waits),
 		TEST(a_wrong_status_is_refused),
 		TEST(ready_waits_for_room),
 		TEST(status_waits_for_the_daemon),

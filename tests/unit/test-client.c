@@ -198,6 +198,31 @@ static void the_limit_is_told_and_does_not_wake(void **state)
 	assert_release(take(f, LEASES + 3, 0), 0);
 }
 
+/* A release lets frames wake again, but is not by itself something to wake for. */
+static void a_release_without_a_frame_does_not_wake(void **state)
+{
+	struct fixture *f = *state;
+	struct camtap_frame *held[LEASES];
+	uint64_t position = 1;
+
+	attach(f, NULL);
+	for (int round = 0; round < 3; round++) {
+		publish(f, LEASES);
+		for (size_t i = 0; i < LEASES; i++)
+			held[i] = take(f, position++, 0);
+		assert_false(readable(f->camera));
+		assert_release(held[0], 0);
+		assert_false(readable(f->camera));
+		publish(f, 1);
+		held[0] = take(f, position++, 0);
+		publish(f, 1);
+		assert_false(readable(f->camera));
+		assert_release(held[0], 0);
+		assert_release(held[1], 0);
+		assert_release(take(f, position++, 0), 0);
+	}
+}
+
 static void *release_frame(void *frame)
 {
 	return (void *)(intptr_t)camtap_release(frame);
@@ -408,7 +433,7 @@ static void a_handle_may_end_at_any_time(void **state)
 	struct fixture *f = *state;
 
 	camtap_close(NULL);
-	for (int steps = 0; steps < 6; steps++) {
+	for (int steps = 0; steps < 7; steps++) {
 		mock_hang_up(&f->mock);
 		if (steps > 0)
 			connect_client(f);
@@ -420,7 +445,14 @@ static void a_handle_may_end_at_any_time(void **state)
 		}
 		if (steps > 3)
 			assert_outcome(f->camera, CAMTAP_TRY_AGAIN);
-		if (steps > 4)
+		if (steps > 4) { /* with two events that nobody asks for */
+			mock_source(&f->mock, WIRE_SOURCE_OFFLINE, "gone");
+			mock_source(&f->mock, WIRE_SOURCE_PAUSED, "by root");
+			mock_make_pool(&f->mock, EPOCH + 1, NULL);
+			mock_send_format(&f->mock);
+			assert_outcome(f->camera, CAMTAP_OFFLINE);
+		}
+		if (steps > 5)
 			mock_hang_up(&f->mock);
 		renew_client(f);
 	}
@@ -679,6 +711,7 @@ int main(void)
 		TEST(an_old_frame_that_is_still_there_is_found),
 		TEST_BOTH(latest_skips),
 		TEST_BOTH(the_limit_is_told_and_does_not_wake),
+		TEST_BOTH(a_release_without_a_frame_does_not_wake),
 		TEST_BOTH(a_release_elsewhere_wakes),
 		TEST_BOTH(waiting_at_the_limit_ends_with_a_frame),
 		TEST_BOTH(waiting_ends_with_a_frame),

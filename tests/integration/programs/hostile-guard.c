@@ -322,6 +322,7 @@ int hostile_busy_guard(struct hostile_options *options)
 	raw_ready(&shared);
 	hostile_ready(options);
 	hostile_wait(options);
+	close(fault); /* lets the write go on */
 	printf("{}\n");
 	return HOSTILE_DONE;
 }

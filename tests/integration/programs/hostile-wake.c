@@ -145,6 +145,9 @@ int hostile_epoll_crowd(struct hostile_options *options)
 		usleep(5000); /* paces the attack */
 	}
 	printf("{\"count\": %u, \"left\": %u}\n", count, left);
+	for (unsigned i = 0; i < count; i++)
+		raw_finish(&crowd[i]);
+	free(crowd);
 	return HOSTILE_DONE;
 }
 
@@ -212,6 +215,8 @@ int hostile_busy_doorbell(struct hostile_options *options)
 	hostile_fault_wait(fault);
 	hostile_ready(options);
 	hostile_wait(options);
+	close(fault); /* lets the read go on */
+	pthread_join(thread, NULL);
 	printf("{}\n");
 	return HOSTILE_DONE;
 }

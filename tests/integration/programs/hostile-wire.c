@@ -256,6 +256,9 @@ int hostile_hoard(struct hostile_options *options)
 		usleep(2000); /* no flood by the daemon's rule */
 	}
 	printf("{\"asked\": %llu}\n", asked);
+	for (unsigned i = 0; i < count; i++)
+		raw_finish(&hoard[i]);
+	free(hoard);
 	return HOSTILE_DONE;
 }
 
@@ -279,6 +282,9 @@ int hostile_connect_flood(struct hostile_options *options)
 		}
 	}
 	printf("{\"connected\": %llu}\n", connected);
+	for (unsigned i = 0; i < count; i++)
+		raw_finish(&flood[i]);
+	free(flood);
 	return HOSTILE_DONE;
 }
 

@@ -250,6 +250,7 @@ static int run_status(const char *path, unsigned total, unsigned seed)
 		tally.killed, tally.attached, tally.holding, tally.held, tally.most);
 	print_times(tally.times, tally.attached);
 	printf("}\n");
+	free(tally.times);
 	raw_finish(&observer);
 	return 0;
 }
@@ -364,6 +365,7 @@ static int run_probe(const char *path, unsigned count)
 	printf("{\"killed\": %u, ", count);
 	print_times(times, count);
 	printf("}\n");
+	free(times);
 	raw_finish(&reader);
 	return 0;
 }
