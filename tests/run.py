@@ -129,7 +129,8 @@ def steps(tally, quick):
         tally, "build-asan", "gcc", "-Db_sanitize=address,undefined", "-Db_lundef=false",
         "--buildtype", "debugoptimized")
     yield "build-tsan", lambda: build(
-        tally, "build-tsan", "gcc", "-Db_sanitize=thread", "-Db_lundef=false",
+        # TSan does not know fences; they matter to readers without a lease only, which it cannot see
+        tally, "build-tsan", "gcc", "-Db_sanitize=thread", "-Db_lundef=false", "-Dc_args=-Wno-tsan",
         "--buildtype", "debugoptimized")
     yield "unit", lambda: meson_tests(tally, "build", "unit")
     yield "model", lambda: meson_tests(tally, "build", "model")
