@@ -230,7 +230,7 @@ uint32_t camtap_frame_flags(const struct camtap_frame *frame); /* enum camtap_fr
 /* Finds the cameras that have a socket (running, or started by the first reader), in the user's
  * directory and the system's; starts none. Names are sorted; the user's hide the system's of the
  * same name. */
-int camtap_list(struct camtap_list **ret_list);
+int camtap_list_new(struct camtap_list **ret_list);
 size_t camtap_list_count(const struct camtap_list *list);
 const char *camtap_list_name(
 	const struct camtap_list *list, size_t index); /* NULL beyond the last */

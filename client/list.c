@@ -75,7 +75,7 @@ static int compare(const void *a, const void *b)
 	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-int camtap_list(struct camtap_list **ret_list)
+int camtap_list_new(struct camtap_list **ret_list)
 {
 	struct camtap_list *list = calloc(1, sizeof(*list));
 	char directory[ADDRESS_PATH_SIZE];
@@ -190,7 +190,7 @@ int list_resolve(struct camtap *camera)
 	}
 	if (camera->camera[0] != '\0' && find_named(camera))
 		return 0;
-	error = camtap_list(&list);
+	error = camtap_list_new(&list);
 	if (error < 0)
 		return camera_fail(camera, error, "cannot look for cameras: %s", strerror(-error));
 	error = choose(camera, list);

@@ -57,6 +57,8 @@ static int read_frame(
 		reading->counted = frame->info.position;
 	}
 	reading->started = true;
+	camera->pause =
+		0; /* a daemon that gives frames is a good one: the next attempt is at once */
 	camera->missed += frame->missed;
 	*ret_frame = frame;
 	return CAMTAP_FRAME;

@@ -138,6 +138,8 @@ void wake_update(struct camtap *camera, enum wake_for whom)
 {
 	const struct event *head = events_head(camera);
 	const struct attachment *reading = camera->reading;
+	/* until FORMAT has come, there is something to answer */
+	bool linked = camera->newest && camera->newest->connection == camera->connection;
 	bool frame = false, deaf = false, always;
 
 	if (reading) {
@@ -156,7 +158,7 @@ void wake_update(struct camtap *camera, enum wake_for whom)
 		       whom == WAKE_FOR_PROGRAM;
 	}
 	if (camera->connection)
-		watch(camera, deaf && camera->state == CONNECTION_ATTACHED);
+		watch(camera, deaf && linked);
 	set_timer(&camera->wake, connection_deadline(camera));
 }
 

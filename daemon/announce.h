@@ -35,7 +35,8 @@ struct wire_frame;
 struct announce_target {
 	int fd; /* the client's socket, or its doorbell */
 	bool doorbell;
-	int64_t cost_ns;         /* of the last send; capture thread only */
+	int64_t cost_ns; /* of the last send; capture thread only */
+	bool flagged;    /* the last send took long: measure the next; capture thread only */
 	_Atomic uint64_t missed; /* announcements that found no room, or were left out */
 	_Atomic bool suspect;
 };

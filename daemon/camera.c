@@ -102,7 +102,7 @@ static void camera_set_state(
 	pthread_mutex_unlock(&camera->lock);
 	if (!changed)
 		return;
-	if (state == CAMERA_BACKOFF)
+	if (state == CAMERA_BACKOFF || error != 0)
 		log_error("%s: %s", camera->options->name, printable);
 	else if (state == CAMERA_STREAMING)
 		log_info("%s: streaming, %s", camera->options->name, camera->format.transfer);
@@ -497,9 +497,13 @@ static enum source_outcome stream(struct camera *camera, int *ret_error)
 
 static enum camera_state fail(struct camera *camera, int error, const char *text)
 {
+	/* what cannot be opened again is over */
+	enum camera_state state =
+		camera->source->ops->restartable ? CAMERA_BACKOFF : CAMERA_FINISHED;
+
 	pool_give_up(camera);
-	camera_set_state(camera, CAMERA_BACKOFF, -error, text);
-	return CAMERA_BACKOFF;
+	camera_set_state(camera, state, -error, text);
+	return state;
 }
 
 static enum camera_state state_idle(struct camera *camera)
@@ -669,7 +673,8 @@ static void *camera_run(void *userdata)
 			break;
 		}
 	}
-	camera_set_state(camera, CAMERA_FINISHED, 0, "");
+	if (camera->snapshot.state != CAMERA_FINISHED) /* else fail() said why */
+		camera_set_state(camera, CAMERA_FINISHED, 0, "");
 	return NULL;
 }
 
@@ -851,6 +856,15 @@ struct camera_reader *camera_take_retired(struct camera *camera)
 	}
 	pthread_mutex_unlock(&camera->lock);
 	return reader;
+}
+
+void camera_clear_suspect(struct camera *camera, struct camera_reader *reader)
+{
+	/* frames are published under this lock: whoever is left out by the announcement of one, is
+	 * cleared after its `newest` was stored, and so the ring that follows tells of it */
+	pthread_mutex_lock(&camera->lock);
+	atomic_store_explicit(&reader->target.suspect, false, memory_order_relaxed);
+	pthread_mutex_unlock(&camera->lock);
 }
 
 bool camera_newest(struct camera *camera, struct wire_frame *ret_frame)

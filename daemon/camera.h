@@ -95,6 +95,10 @@ void camera_retire(struct camera *camera, struct camera_reader *reader);
 /* A retired reader that the capture thread cannot be using any more, or NULL. */
 struct camera_reader *camera_take_retired(struct camera *camera);
 
+/* The reader is rung by the capture thread again. It must be rung once after this: a frame that was
+ * published just before was announced without it. */
+void camera_clear_suspect(struct camera *camera, struct camera_reader *reader);
+
 /* The FRAME message of the newest frame of the current pool; false if there is none. */
 bool camera_newest(struct camera *camera, struct wire_frame *ret_frame);
 

@@ -9,20 +9,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_USEC   UINT64_C(5000000)
 #define MESSAGES_PER_WAKE_UP 16
+#define UNREAD_ANSWERS_MAX   4
 #define FLOOD_MESSAGES       1000 /* per second; RELEASED of a lossless reader does not count */
 
 /* ---- sending ---- */
+
+static bool is_suspect(const struct client *client)
+{
+	return atomic_load_explicit(&client->reader.target.suspect, memory_order_relaxed);
+}
 
 static void suspect(struct client *client)
 {
@@ -83,9 +91,9 @@ static int send_format(struct client *client)
 	return error;
 }
 
-static enum wire_source_state wire_state(enum camera_state state)
+static enum wire_source_state wire_state(const struct camera_snapshot *snapshot)
 {
-	switch (state) {
+	switch (snapshot->state) {
 	case CAMERA_IDLE:
 		return WIRE_SOURCE_IDLE;
 	case CAMERA_OPENING:
@@ -96,8 +104,9 @@ static enum wire_source_state wire_state(enum camera_state state)
 	case CAMERA_BACKOFF:
 		return WIRE_SOURCE_OFFLINE;
 	case CAMERA_ENDED:
-	case CAMERA_FINISHED:
 		return WIRE_SOURCE_ENDED;
+	case CAMERA_FINISHED:
+		return snapshot->error != 0 ? WIRE_SOURCE_OFFLINE : WIRE_SOURCE_ENDED;
 	}
 	return WIRE_SOURCE_IDLE;
 }
@@ -109,7 +118,7 @@ static int send_source(struct client *client)
 
 	camera_snapshot(client->server->camera, &snapshot);
 	message_init(&source.header, WIRE_SOURCE, sizeof source);
-	source.state = wire_state(snapshot.state);
+	source.state = wire_state(&snapshot);
 	source.error = snapshot.error;
 	source.since_ns = snapshot.since_realtime_ns;
 	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
@@ -135,11 +144,18 @@ static int document_memfd(const char *document, size_t size)
 
 static int send_status(struct client *client)
 {
-	char *document = status_document(client->server);
 	struct wire_status status;
+	char *document;
 	size_t size;
-	int fd, error;
+	int fd, error, unread;
 
+	/* An fd that waits in a queue counts against this process's limit, and beyond that nobody
+	 * gets any. */
+	if (ioctl(client->socket, SIOCOUTQ, &unread) == 0 && unread == 0)
+		client->unread_answers = 0;
+	if (client->unread_answers >= UNREAD_ANSWERS_MAX)
+		return -EBUSY;
+	document = status_document(client->server);
 	if (document == NULL)
 		return -ENOMEM;
 	size = strlen(document);
@@ -150,6 +166,8 @@ static int send_status(struct client *client)
 	message_init(&status.header, WIRE_STATUS, sizeof status);
 	status.document_size = size;
 	error = send_timed(client, &status.header, &fd, 1);
+	if (error == 0)
+		client->unread_answers++;
 	close(fd);
 	return error;
 }
@@ -165,9 +183,15 @@ static void flush(struct client *client)
 	for (unsigned i = 0; i < sizeof senders / sizeof *senders; i++) {
 		if (!(client->owed & 1u << i))
 			continue;
-		error = senders[i](client);
+		/* a suspect gets no more than it must, until it is cleared */
+		error = 1u << i == CLIENT_OWED_STATUS && is_suspect(client) ? -EBUSY
+									    : senders[i](client);
 		if (error == -EAGAIN)
 			break;
+		if (error == -EBUSY) { /* STATUS, the last: looked at again with its next message */
+			(void)sd_event_source_set_io_events(client->io, EPOLLIN);
+			return;
+		}
 		if (error == -EPIPE || error == -ECONNRESET) {
 			client_hang_up(client);
 			return;
@@ -193,7 +217,7 @@ static void owe(struct client *client, enum client_owed what)
 
 void client_forget_pool(struct client *client)
 {
-	guard_memory_destroy(&client->guard);
+	guard_memory_discard(&client->guard, client->server->reaper);
 	client->reader.pool.words = NULL;
 	client->pool = NULL;
 	client->ready = false;
@@ -309,18 +333,25 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		flush(client);
 }
 
-static void link_in(struct client *client)
+/* No suspect any more: links it in if that is what it waited for, and tells it of the newest frame,
+ * which may have been announced without it (and is worth a look to a new one, however long the next
+ * takes). */
+static void clear(struct client *client)
 {
+	struct camera *camera = client->server->camera;
 	struct wire_frame newest;
 
-	client->ready = false;
-	client->reader.pool.words = client->guard.base;
-	if (!camera_link(client->server->camera, client->pool, &client->reader))
-		return; /* that epoch is over; the next FORMAT is on its way */
-	/* what is there already is worth a look, however long the next frame takes */
-	if (camera_newest(client->server->camera, &newest) &&
-		newest.epoch == client->pool->header->epoch)
+	camera_clear_suspect(camera, &client->reader);
+	if (client->ready) {
+		client->ready = false;
+		client->reader.pool.words = client->guard.base;
+		if (!camera_link(camera, client->pool, &client->reader))
+			return; /* that epoch is over; the next FORMAT is on its way */
+	}
+	if (client->pool != NULL && client->reader.pool.words != NULL &&
+		camera_newest(camera, &newest) && newest.epoch == client->pool->header->epoch)
 		(void)announce_one(&client->reader.target, &newest);
+	flush(client); /* what was kept from it */
 }
 
 void client_probe(struct client *client)
@@ -335,21 +366,18 @@ void client_probe(struct client *client)
 	cost = clock_read(CLOCK_THREAD_CPUTIME_ID) - before;
 	/* without room it was not woken: that neither clears nor counts, unless it happens again
 	 * and again */
-	if (rung && cost <= announce_budget(server->send_unit_ns, server->reader_count))
+	if (rung && cost <= announce_budget(server->send_unit_ns, server->reader_count)) {
 		client->probes = 0;
-	else if (++client->probes >= ANNOUNCE_PROBES_MAX) {
+	} else if (++client->probes >= ANNOUNCE_PROBES_MAX) {
 		client_close(client, WIRE_CODE_SLOW_WAKE,
 			"waking it takes too long: does it wait for its socket in thousands of "
 			"places?");
 		return;
 	}
-	if (rung && client->probes > 0) {
+	if (rung && client->probes > 0)
 		suspect(client); /* again, when the others have had their turn */
-		return;
-	}
-	atomic_store_explicit(&target->suspect, false, memory_order_relaxed);
-	if (client->ready)
-		link_in(client);
+	else
+		clear(client);
 }
 
 static void on_ready(struct client *client, const void *buffer, size_t length)
@@ -431,6 +459,8 @@ static void receive(struct client *client)
 	int length;
 
 	for (int i = 0; i < MESSAGES_PER_WAKE_UP && client->state != CLIENT_CLOSING; i++) {
+		if (i > 0 && is_suspect(client)) /* its answers are dear: first that is settled */
+			break;
 		length = message_receive(client->socket, buffer, sizeof buffer, fds, &fd_count);
 		if (fd_count > 0)
 			reaper_close(client->server->reaper, fds, fd_count, NULL);
@@ -582,7 +612,7 @@ void client_reap(struct client *client)
 {
 	int fds[4] = {client->socket, client->doorbell[0], client->doorbell[1], client->peer.pidfd};
 
-	guard_memory_destroy(&client->guard);
+	guard_memory_discard(&client->guard, client->server->reaper);
 	reaper_close(client->server->reaper, fds, 4, client);
 }
 

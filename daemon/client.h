@@ -49,9 +49,10 @@ struct client {
 	int socket;
 	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
 	sd_event_source *io, *exit, *hello_timer;
-	uint32_t owed;   /* enum client_owed */
-	bool ready;      /* READY came; linked in as soon as it is no suspect any more */
-	uint32_t probes; /* rings over budget in a row */
+	uint32_t owed;           /* enum client_owed */
+	bool ready;              /* READY came; linked in as soon as it is no suspect any more */
+	uint32_t unread_answers; /* STATUS messages sent since its queue was empty */
+	uint32_t probes;         /* rings over budget in a row */
 	int64_t flood_window_ns;
 	uint32_t flood_count;
 

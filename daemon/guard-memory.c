@@ -2,9 +2,11 @@
 #include "guard-memory.h"
 
 #include "guard.h"
+#include "reaper.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -64,12 +66,26 @@ int guard_memory_lock(struct guard_memory *memory)
 	return 0;
 }
 
-void guard_memory_destroy(struct guard_memory *memory)
+static void destroy(void *argument)
 {
-	if (memory->base == NULL)
-		return;
+	struct guard_memory *memory = argument;
+
 	munmap(memory->base, memory->size);
 	if (memory->fd >= 0)
 		close(memory->fd);
+	free(memory);
+}
+
+void guard_memory_discard(struct guard_memory *memory, struct reaper *reaper)
+{
+	struct guard_memory *copy;
+
+	if (memory->base == NULL)
+		return;
+	copy = malloc(sizeof *copy);
+	if (copy != NULL) {
+		*copy = *memory;
+		reaper_call(reaper, destroy, copy);
+	} /* else it stays: better a page lost than a wait */
 	memory->base = NULL;
 }

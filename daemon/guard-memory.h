@@ -24,6 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct reaper;
+
 struct guard_memory {
 	int fd;        /* -1 once locked */
 	uint8_t *base; /* NULL: none */
@@ -34,6 +36,8 @@ struct guard_memory {
 int guard_memory_create(uint32_t slot_count, struct guard_memory *ret_memory);
 /* After READY. -EPERM: the client has not sealed it. */
 int guard_memory_lock(struct guard_memory *memory);
-void guard_memory_destroy(struct guard_memory *memory);
+/* Gives it up, on the reaper's thread: unmapping waits for who maps the file or punches holes into
+ * it. */
+void guard_memory_discard(struct guard_memory *memory, struct reaper *reaper);
 
 #endif

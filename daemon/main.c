@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 enum exit_status {
 	EXIT_RIGHT = 0,
@@ -35,6 +36,18 @@ static int serve(const struct options *options, struct source *source)
 	return result < 0 ? EXIT_FAILED : EXIT_RIGHT;
 }
 
+/* File descriptors on their way to clients count against the soft limit, which is low for
+ * select()'s sake. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -42,6 +55,7 @@ int main(int argc, char **argv)
 	char error[SOURCE_TEXT_SIZE];
 	int outcome, status;
 
+	raise_fd_limit();
 	outcome = options_load(&options, argc, argv);
 	if (outcome != OPTIONS_RUN)
 		return outcome == OPTIONS_DONE ? EXIT_RIGHT : EXIT_CONFIGURATION;

@@ -12,6 +12,7 @@
 struct reaper_entry {
 	struct reaper_entry *next;
 	void *token;
+	void (*call)(void *argument); /* with token as its argument; NULL: close fds */
 	size_t fd_count;
 	int fds[];
 };
@@ -58,7 +59,9 @@ static void *reaper_run(void *userdata)
 			reaper->last = &reaper->first;
 		pthread_mutex_unlock(&reaper->lock);
 		close_all(entry->fds, entry->fd_count);
-		if (entry->token != NULL)
+		if (entry->call != NULL)
+			entry->call(entry->token);
+		else if (entry->token != NULL)
 			reaper->done(entry->token, reaper->userdata);
 		free(entry);
 		pthread_mutex_lock(&reaper->lock);
@@ -103,9 +106,18 @@ void reaper_destroy(struct reaper *reaper)
 	free(reaper);
 }
 
+static void append(struct reaper *reaper, struct reaper_entry *entry)
+{
+	pthread_mutex_lock(&reaper->lock);
+	*reaper->last = entry;
+	reaper->last = &entry->next;
+	pthread_cond_signal(&reaper->wake);
+	pthread_mutex_unlock(&reaper->lock);
+}
+
 void reaper_close(struct reaper *reaper, const int *fds, size_t fd_count, void *token)
 {
-	struct reaper_entry *entry = malloc(sizeof *entry + fd_count * sizeof *fds);
+	struct reaper_entry *entry = calloc(1, sizeof *entry + fd_count * sizeof *fds);
 
 	if (entry == NULL) {
 		close_all(fds, fd_count);
@@ -113,13 +125,21 @@ void reaper_close(struct reaper *reaper, const int *fds, size_t fd_count, void *
 			reaper->done(token, reaper->userdata);
 		return;
 	}
-	entry->next = NULL;
 	entry->token = token;
 	entry->fd_count = fd_count;
 	memcpy(entry->fds, fds, fd_count * sizeof *fds);
-	pthread_mutex_lock(&reaper->lock);
-	*reaper->last = entry;
-	reaper->last = &entry->next;
-	pthread_cond_signal(&reaper->wake);
-	pthread_mutex_unlock(&reaper->lock);
+	append(reaper, entry);
+}
+
+void reaper_call(struct reaper *reaper, void (*call)(void *argument), void *argument)
+{
+	struct reaper_entry *entry = calloc(1, sizeof *entry);
+
+	if (entry == NULL) {
+		call(argument);
+		return;
+	}
+	entry->call = call;
+	entry->token = argument;
+	append(reaper, entry);
 }

@@ -155,23 +155,44 @@ static void on_reaped(void *token, void *userdata)
 	(void)eventfd_write(server->notify_fd, 1);
 }
 
+/* A pool that is over, on its way to the reaper. */
+struct finished {
+	struct pool *pool;
+	struct pinned *pinned;
+};
+
+static void unmap_pool(void *argument)
+{
+	struct finished *finished = argument;
+	uint64_t size = finished->pool->size;
+	int fd = finished->pool->fd;
+
+	finished->pool->fd = -1;
+	pool_destroy(finished->pool);
+	pinned_add(finished->pinned, fd, size); /* which needs it unmapped */
+	free(finished);
+}
+
 static void drop_finished_pools(struct server *server)
 {
+	struct finished *finished;
 	struct pool *pool;
 
 	while ((pool = camera_take_finished(server->camera)) != NULL) {
-		uint64_t size = pool->size;
-		int fd = pool->fd;
-
 		/* held frames stay as they are: nothing writes into this pool any more */
 		for (struct client *client = server->clients; client != NULL;
 			client = client->next) {
 			if (client->pool == pool)
 				client_forget_pool(client);
 		}
-		pool->fd = -1;
-		pool_destroy(pool);
-		pinned_add(&server->pinned, fd, size);
+		finished = malloc(sizeof *finished);
+		if (finished == NULL) {
+			pool_destroy(pool);
+			continue;
+		}
+		*finished = (struct finished){.pool = pool, .pinned = &server->pinned};
+		/* unmapping waits for clients that map it, too, as long as they like */
+		reaper_call(server->reaper, unmap_pool, finished);
 	}
 }
 
@@ -228,7 +249,7 @@ static void tell_state(struct server *server)
 		client_tell_source(client);
 	}
 	if (snapshot.state == CAMERA_FINISHED)
-		sd_event_exit(server->event, 0);
+		sd_event_exit(server->event, snapshot.error != 0 ? EXIT_FAILURE : 0);
 }
 
 static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -342,7 +363,7 @@ int server_run(const struct options *options, struct source *source, struct list
 	if (error < 0)
 		goto destroy_camera;
 	sd_notify(0, "READY=1");
-	error = sd_event_loop(server.event);
+	error = sd_event_loop(server.event); /* what sd_event_exit() was given */
 	sd_notify(0, "STOPPING=1");
 	say_goodbye(&server);
 
@@ -363,5 +384,5 @@ finish_pinned:
 	pthread_mutex_destroy(&server.dead_lock);
 	if (error < 0)
 		log_error("%s: %s", options->name, strerror(-error));
-	return error;
+	return error == EXIT_FAILURE ? -EIO : error;
 }

@@ -286,6 +286,10 @@ static int recording_open(struct source *source, struct source_format *ret_forma
 	}
 	if (result == RECORDING_OK)
 		result = format_convert(recording, &format, ret_format);
+	if (result == -ENODATA && source->ops == &source_exec &&
+		command_stop(&recording->command, COMMAND_PATIENCE_MSEC) < 0)
+		source_fail(source, result, "exec:%s: the command failed: %s", recording->argument,
+			recording->command.failure);
 	if (result < 0) {
 		recording_close(source);
 		/* the file is what it is: trying again is for what can change */

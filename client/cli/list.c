@@ -89,7 +89,7 @@ int list_run(const struct invocation *invocation)
 	r = options_parse(invocation, OPTION_JSON, usage, &options);
 	if (r != OPTIONS_RUN)
 		return r == OPTIONS_DONE ? COMMAND_DONE : COMMAND_USAGE;
-	r = camtap_list(&list);
+	r = camtap_list_new(&list);
 	if (r < 0) {
 		terminal_say(NULL, "list: cannot look for cameras: %s", strerror(-r));
 		return COMMAND_FAILED;

@@ -108,7 +108,10 @@ class Process:
             self.popen.kill()
         self.popen.wait()
         for file in (self.popen.stdin, self.popen.stdout, self._log):
-            file.close()
+            try:
+                file.close()
+            except BrokenPipeError:  # a question that it did not live to read
+                pass
 
     def check_sanitizer(self):
         assert not SANITIZER.search(self.log()), self.log()
@@ -139,8 +142,11 @@ class Program(Process):
 
     def ask(self, timeout=PATIENCE):
         """Sends an empty line, returns the answer (JSON)."""
-        self.popen.stdin.write(b"\n")
-        self.popen.stdin.flush()
+        try:
+            self.popen.stdin.write(b"\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            raise AssertionError(f"{self.name} has ended, status {self.popen.wait()}: {self.log()}")
         return json.loads(self.line(timeout))
 
     def finish(self, status=0, timeout=PATIENCE):

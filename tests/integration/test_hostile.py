@@ -220,7 +220,7 @@ def test_answers_that_are_not_read(bench):
 def test_linger(bench):
     """The last reference to a socket whose close takes five seconds. Since Linux 6.16 the kernel
     keeps it away from the daemon."""
-    result, _ = attack_undisturbed(bench, "linger", 3, expect="file descriptors, which no client")
+    result, _ = attack_undisturbed(bench, "linger", 6, expect="file descriptors, which no client")
     assert result["sent"] + result["denied"] > 0
 
 

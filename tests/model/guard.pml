@@ -459,6 +459,11 @@ inline forget_recent()
 #define MAY_DIE(r) true
 #endif
 
+#ifdef KEEP_REFERENCE /* and reader 1 has one at a time */
+#define MAY_TAKE(r) (lease_slot[(r == 0 -> LAST(r) : FIRST(r))] == NONE)
+#else
+#define MAY_TAKE(r) (lease_slot[LAST(r)] == NONE)
+#endif
 #if defined(KEEP_LAST)
 #define MAY_GIVE_BACK(r) (lease_slot[LAST(r)] != NONE)
 #elif defined(KEEP_REFERENCE)
@@ -484,7 +489,7 @@ end:	do
 	   }
 #endif
 	:: atomic { /* the next frame in recent[] */
-		ALIVE(_pid) && awake[_pid] && behind[_pid] > 0 && lease_slot[LAST(_pid)] == NONE ->
+		ALIVE(_pid) && awake[_pid] && behind[_pid] > 0 && MAY_TAKE(_pid) ->
 		behind[_pid]--;
 		s = recent_slot[behind[_pid]];
 		age = recent_age[behind[_pid]];

@@ -324,7 +324,7 @@ uint32_t camtap_frame_flags(const struct camtap_frame *frame)
 	return frame->is.flags;
 }
 
-int camtap_list(struct camtap_list **ret_list)
+int camtap_list_new(struct camtap_list **ret_list)
 {
 	struct camtap_list *list = calloc(1, sizeof(*list));
 

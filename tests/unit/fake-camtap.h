@@ -43,7 +43,7 @@ struct fake_script {
 	size_t step_count;
 	int connect_result;
 	const char *status; /* the document; NULL: -ETIMEDOUT */
-	/* camtap_list() */
+	/* camtap_list_new() */
 	const char *const *names;
 	size_t name_count;
 };

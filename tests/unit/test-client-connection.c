@@ -72,7 +72,7 @@ static void cameras_are_found_by_name(void **state)
 	unsetenv("CAMTAP_SOCKET");
 	setenv("XDG_RUNTIME_DIR", f->mock.directory, 1);
 	renew_blank(f);
-	assert_int_equal(camtap_list(&list), 0);
+	assert_int_equal(camtap_list_new(&list), 0);
 	others = camtap_list_count(list);
 	assert_null(camtap_list_name(list, others));
 	assert_null(camtap_list_socket(list, others));
@@ -94,7 +94,7 @@ static void cameras_are_found_by_name(void **state)
 	}
 
 	make_socket(directory, "test-front", true);
-	assert_int_equal(camtap_list(&list), 0);
+	assert_int_equal(camtap_list_new(&list), 0);
 	assert_int_equal(camtap_list_count(list), others + 2);
 	assert_true(place_of(list, "test-front") >= 0);
 	assert_int_equal(place_of(list, "test-left"), place_of(list, "test-front") + 1);

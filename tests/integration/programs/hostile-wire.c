@@ -315,29 +315,49 @@ static int lingering_socket(int *ret_peer)
 	return fd;
 }
 
+/* As an observer that asks for much, so that the daemon has something to do until our own
+ * descriptor is closed: the last one, which waits, must be the daemon's. */
+static int send_socket(const struct hostile_options *options, struct raw *raw)
+{
+	static const struct linger off = {.l_onoff = 1, .l_linger = 0};
+	int peer, fd = lingering_socket(&peer), error;
+	struct wire_header header;
+
+	raw_init(raw);
+	error = raw_connect(raw, options->socket);
+	if (error == 0)
+		error = raw_hello(raw, "hostile", WIRE_MODE_OBSERVE, 0);
+	for (int i = 0; i < 15 && error == 0; i++)
+		error = raw_send(raw, WIRE_STATUS);
+	if (error < 0)
+		hostile_die("cannot attach", error);
+	message_init(&header, WIRE_STATUS, sizeof header);
+	error = message_send(raw->socket, &header, &fd, 1);
+	if (error < 0)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
+	close(fd);
+	if (error == 0)
+		(void)hangs_up(raw);
+	close(peer);
+	return error;
+}
+
 int hostile_linger(struct hostile_options *options)
 {
 	unsigned long long sent = 0, denied = 0;
-	unsigned count = options->count > 0 ? options->count : 20;
 
 	hostile_ready(options);
-	for (unsigned i = 0; i < count && hostile_time_left(options); i++) {
-		struct wire_header header;
-		int peer, fd = lingering_socket(&peer), error;
+	while (hostile_time_left(options)) {
 		struct raw raw;
+		int error = send_socket(options, &raw);
 
-		reach(&raw, options, i % 2 == 0 ? STAGE_READY : STAGE_CONNECTED);
-		message_init(&header, WIRE_STATUS, sizeof header);
-		error = message_send(raw.socket, &header, &fd, 1);
-		close(fd); /* the last one is the daemon's now, if it got it */
+		if (error < 0 && error != -EPERM)
+			hostile_die("cannot send", error);
 		sent += error == 0;
 		denied += error == -EPERM;
-		if (error == 0)
-			(void)hangs_up(&raw);
-		close(peer);
 		raw_finish(&raw);
+		usleep(10000); /* paces the attack */
 	}
-	hostile_wait(options);
 	printf("{\"sent\": %llu, \"denied\": %llu}\n", sent, denied);
 	return HOSTILE_DONE;
 }
