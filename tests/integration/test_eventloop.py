@@ -5,9 +5,9 @@ doorbell and by messages.
 
 Wake-ups that bring nothing (report: "idle") are what the library needs for itself:
 - to attach: WELCOME, FORMAT, SOURCEs, and a timer for each attempt;
-- a frame that was seen in the pool before it was announced: its announcement, at most one per frame;
-- who gives a frame back at the lease limit is woken to look again, at most once per frame.
-A loop that spins has thousands, so the limits here are far from both.
+- a frame that was seen in the pool before it was announced: its announcement. That is rare (0 of 20
+  frames on an idle machine), so the limit of one in two frames is far from it, and from two wake-ups
+  per frame, and from a loop that spins.
 """
 
 import os
@@ -19,7 +19,7 @@ from camtap_testing import Daemon, wait_for
 from fed_camera import FedCamera
 from loop_reader import LoopReader
 
-IDLE_TO_ATTACH = 8
+IDLE_TO_ATTACH = 12
 ATTEMPTS = 12  # in the first second or two without a daemon: after 5, 10, 20 ... 640 ms, 1 s
 
 WAYS = [(loop, wake) for loop in ("epoll", "glib") for wake in ("doorbell", "messages")]
@@ -71,7 +71,7 @@ def test_steady(bench, way):
 
 
 def test_frame_by_frame(fed):
-    """One at a time: two wake-ups each at most, nothing in between."""
+    """One at a time, one wake-up each, and nothing in between."""
     camera, reader = fed
     for _ in range(20):
         camera.feed(1)
@@ -79,7 +79,7 @@ def test_frame_by_frame(fed):
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
     assert (report["frames"], report["missed"], report["last"]) == (20, 0, camera.count)
-    assert report["wakes"] <= 40
+    assert report["idle"] <= 10
     reader.quit()
 
 
@@ -99,7 +99,7 @@ def test_frames_that_wait(fed, count):
         assert report["frames"] + report["missed"] == count
         if count <= 6:
             assert report["missed"] == 0
-        assert report["idle"] <= count + 1
+        assert report["idle"] <= count // 2 + 1
         # and a second look finds nothing
         assert check_drained(reader.ask("drain", "drained"))["frames"] == 0
     reader.quit()
@@ -132,7 +132,7 @@ def test_at_the_lease_limit(fed, command):
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
     assert (report["frames"], report["missed"], report["last"]) == (8, 0, camera.count)
-    assert report["idle"] <= 8 + 1
+    assert report["idle"] <= 4
     reader.quit()
 
 
@@ -164,7 +164,7 @@ def test_at_the_lease_limit_with_nothing_to_come(fed, command):
 
 
 def test_one_below_the_lease_limit(fed):
-    """A program that keeps three and works with the fourth gets every frame."""
+    """A program that keeps three and works with the fourth gets every frame, with one wake-up."""
     camera, reader = fed
     reader.ask("hold 3", "holding")
     camera.feed(3)
@@ -177,7 +177,7 @@ def test_one_below_the_lease_limit(fed):
     check_drained(reader.ask("drain", "drained"))
     report = reader.report()
     assert (report["frames"], report["missed"], report["held"]) == (20, 0, 3)
-    assert report["wakes"] <= 40 + 2
+    assert report["idle"] <= 10
     reader.quit()
 
 
