@@ -115,7 +115,8 @@ static void camera_set_state(
 
 static void look(struct camera *camera)
 {
-	atomic_store_explicit(&camera->attention, false, memory_order_relaxed);
+	/* an exchange: what is loaded below must not be older than the flag that is cleared here */
+	(void)atomic_exchange_explicit(&camera->attention, false, memory_order_acq_rel);
 	pthread_mutex_lock(&camera->lock);
 	camera->wanted = camera->readers;
 	camera->quitting = camera->quit;
