@@ -78,7 +78,8 @@ close_fd:
 	return error;
 }
 
-void connection_flush(struct camtap *camera)
+/* Sends what is owed, as far as there is room. */
+static void flush(struct camtap *camera)
 {
 	union {
 		struct wire_header header;
@@ -227,7 +228,6 @@ static void drain_doorbell(struct camtap *camera)
 	do
 		length = recv(camera->doorbell, rings, sizeof(rings), MSG_DONTWAIT);
 	while (length == sizeof(rings));
-	camera->woken = true;
 	/* The daemon's end is closed: the socket is about to say why. */
 	if (length == 0 || (length < 0 && errno != EAGAIN))
 		drop_doorbell(camera);
@@ -280,5 +280,5 @@ void connection_run(struct camtap *camera, unsigned ready)
 		try_again(camera);
 	if (connection_deadline(camera) != NEVER && now_ns() >= camera->offline_at)
 		tell_away(camera);
-	connection_flush(camera);
+	flush(camera);
 }

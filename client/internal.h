@@ -184,8 +184,6 @@ enum connection_owed {
 int connection_start(struct camtap *camera);
 /* Does what the timer and the socket are ready for (enum wake_ready). */
 void connection_run(struct camtap *camera, unsigned ready);
-/* Sends what is owed, as far as there is room. */
-void connection_flush(struct camtap *camera);
 /* Lets go of the socket without a word. */
 void connection_close(struct camtap *camera);
 /* What receive.c finds out. All of these let go of the connection; there may be another one at
@@ -286,7 +284,6 @@ struct camtap {
 	struct attachment *reading; /* what frames are taken from */
 	struct attachment *newest;  /* the last one that came; may still be in the queue */
 	struct events events;
-	bool woken; /* there may be a new frame: not looked yet */
 
 	/* status */
 	bool status_wanted;

@@ -105,7 +105,6 @@ static int next(struct camtap *camera, struct camtap_frame **ret_frame, int time
 			break;
 		}
 		connection_run(camera, (unsigned)ready);
-		camera->woken = false;
 		outcome = take(camera, ret_frame, latest && !camera->lossless);
 		if (outcome != CAMTAP_TRY_AGAIN || (deadline != NEVER && now_ns() >= deadline))
 			break;

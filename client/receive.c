@@ -232,16 +232,14 @@ static void dispatch(struct camtap *camera, struct incoming *message)
 	case WIRE_FORMAT:
 		on_format(camera, message);
 		break;
-	case WIRE_FRAME:
-		camera->woken = true;
-		break;
 	case WIRE_SOURCE:
 		on_source(camera, message);
 		break;
 	case WIRE_STATUS:
 		on_status(camera, message);
 		break;
-	default: /* of a later version */
+	case WIRE_FRAME: /* only wakes: what there is to read says the pool */
+	default:         /* of a later version */
 		break;
 	}
 }

@@ -72,7 +72,6 @@ int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
 	camera->status_wanted = true;
 	if (camera->state == CONNECTION_ATTACHED)
 		camera->owed |= CONNECTION_OWED_STATUS;
-	connection_flush(camera);
 	result = wait_for_answer(camera, wake_deadline(timeout_ms));
 	camera->status_wanted = false;
 	camera->owed &= ~(unsigned)CONNECTION_OWED_STATUS;

@@ -154,8 +154,7 @@ void wake_update(struct camtap *camera, enum wake_for whom)
 		(void)leases_update(camera->leases, false, false);
 		deaf = camera->doorbell >= 0;
 	} else {
-		deaf = leases_update(camera->leases, always, frame || camera->woken) &&
-		       whom == WAKE_FOR_PROGRAM;
+		deaf = leases_update(camera->leases, always, frame) && whom == WAKE_FOR_PROGRAM;
 	}
 	if (camera->connection)
 		watch(camera, deaf && linked);

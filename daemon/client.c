@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_USEC   UINT64_C(5000000)
+#define RETRY_USEC           UINT64_C(50000)
 #define MESSAGES_PER_WAKE_UP 16
 #define UNREAD_ANSWERS_MAX   4
 #define FLOOD_MESSAGES       1000 /* per second; RELEASED of a lossless reader does not count */
@@ -172,6 +173,27 @@ static int send_status(struct client *client)
 	return error;
 }
 
+static void flush(struct client *client);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct client *client = userdata;
+
+	(void)source;
+	(void)usec;
+	client->retry_timer = sd_event_source_disable_unref(client->retry_timer);
+	flush(client);
+	return 0;
+}
+
+/* There is room, but something else is in the way: looked at again soon. */
+static void flush_later(struct client *client)
+{
+	if (client->retry_timer == NULL)
+		(void)sd_event_add_time_relative(client->server->event, &client->retry_timer,
+			CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, client);
+}
+
 /* Sends what is owed, in the order of the bits, until there is no more room; then waits for room.
  */
 static void flush(struct client *client)
@@ -188,8 +210,9 @@ static void flush(struct client *client)
 									    : senders[i](client);
 		if (error == -EAGAIN)
 			break;
-		if (error == -EBUSY) { /* STATUS, the last: looked at again with its next message */
+		if (error == -EBUSY) { /* STATUS, the last */
 			(void)sd_event_source_set_io_events(client->io, EPOLLIN);
+			flush_later(client);
 			return;
 		}
 		if (error == -EPIPE || error == -ECONNRESET) {
@@ -573,6 +596,7 @@ void client_hang_up(struct client *client)
 	client->io = sd_event_source_disable_unref(client->io);
 	client->exit = sd_event_source_disable_unref(client->exit);
 	client->hello_timer = sd_event_source_disable_unref(client->hello_timer);
+	client->retry_timer = sd_event_source_disable_unref(client->retry_timer);
 	if (client->previous != NULL)
 		client->previous->next = client->next;
 	else
@@ -600,6 +624,8 @@ void client_close(struct client *client, enum wire_code code, const char *format
 	va_start(arguments, format);
 	vsnprintf(bye.text, sizeof bye.text, format, arguments);
 	va_end(arguments);
+	if (code == WIRE_CODE_PROTOCOL || code == WIRE_CODE_OVERHOLD || code == WIRE_CODE_SLOW_WAKE)
+		client->server->expelled[code]++;
 	if (!expected)
 		log_warning("client %d (uid %u, %s%s%s): %s", (int)client->peer.pid,
 			(unsigned)client->peer.uid, client->peer.program, *client->name ? ", " : "",

@@ -48,7 +48,7 @@ struct client {
 
 	int socket;
 	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
-	sd_event_source *io, *exit, *hello_timer;
+	sd_event_source *io, *exit, *hello_timer, *retry_timer;
 	uint32_t owed;           /* enum client_owed */
 	bool ready;              /* READY came; linked in as soon as it is no suspect any more */
 	uint32_t unread_answers; /* STATUS messages sent since its queue was empty */

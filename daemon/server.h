@@ -33,6 +33,7 @@ struct server {
 	struct client *clients; /* attached or new; not those that are closing */
 	uint32_t open_count;    /* those that are closing included */
 	uint32_t reader_count;
+	uint64_t expelled[WIRE_CODE_INTERNAL + 1]; /* clients that were closed, by enum wire_code */
 	struct uid_count { /* connections by uid, those that are closing included */
 		uid_t uid;
 		uint32_t count; /* 0: the place is free */

@@ -104,6 +104,16 @@ static json_t *stream_to_json(struct server *server)
 		clients_to_json(server, true));
 }
 
+/* Clients that were disconnected for what they did, since the daemon's start. */
+static json_t *expelled_to_json(const struct server *server)
+{
+	const uint64_t *expelled = server->expelled;
+
+	return json_pack("{s:o, s:o, s:o}", "protocol", number64(expelled[WIRE_CODE_PROTOCOL]),
+		"overhold", number64(expelled[WIRE_CODE_OVERHOLD]), "slow_wake",
+		number64(expelled[WIRE_CODE_SLOW_WAKE]));
+}
+
 char *status_document(struct server *server)
 {
 	const struct options *options = server->options;
@@ -117,17 +127,17 @@ char *status_document(struct server *server)
 	camera_snapshot(server->camera, &snapshot);
 	document = json_pack(
 		"{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s?}, s:[o], s:o, s:{s:i, s:i, "
-		"s:i, s:o}, s:o, s:{s:s, s:i}}",
+		"s:i, s:o}, s:o, s:o, s:{s:s, s:i}}",
 		"schema", 1, "camera", options->name, "state",
 		camera_state_to_string(snapshot.state), "reason", snapshot.text,
-		"since_realtime_ns", signed64(snapshot.since_realtime_ns), "source", "uri",
-		uri, "kind", server->source->ops->name, "transfer", snapshot.transfer,
-		"streams", stream_to_json(server), "observers", clients_to_json(server, false),
-		"limits", "max_clients", (int)options->max_clients, "max_clients_per_uid",
+		"since_realtime_ns", signed64(snapshot.since_realtime_ns), "source", "uri", uri,
+		"kind", server->source->ops->name, "transfer", snapshot.transfer, "streams",
+		stream_to_json(server), "observers", clients_to_json(server, false), "limits",
+		"max_clients", (int)options->max_clients, "max_clients_per_uid",
 		(int)options->max_clients_per_uid, "max_leases", (int)options->max_leases,
 		"memory_limit_bytes", number64(options->memory_limit), "pinned_bytes",
-		number64(pinned_bytes(&server->pinned)), "daemon", "version", CAMTAP_VERSION, "pid",
-		(int)getpid());
+		number64(pinned_bytes(&server->pinned)), "expelled", expelled_to_json(server),
+		"daemon", "version", CAMTAP_VERSION, "pid", (int)getpid());
 	if (document == NULL)
 		return NULL;
 	text = json_dumps(document, JSON_COMPACT);

@@ -7,6 +7,8 @@ tests/integration/programs/*).
 
 import array
 import json
+import atexit
+import pathlib
 import os
 import re
 import shutil
@@ -22,9 +24,36 @@ PATIENCE = 30.0  # seconds: what takes longer has failed
 SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:")
 
 
+def _reachable_by_others(path):
+    return all(os.stat(folder).st_mode & 0o001 for folder in [path, *pathlib.Path(path).parents])
+
+
+def _stage():
+    """Where the programs are run from. Tests that are run by root run some as another user, too, who cannot
+    reach a build below, say, /root: then they are copied."""
+    build = os.path.abspath(BUILD)
+    if os.geteuid() != 0 or not os.path.isdir(build) or _reachable_by_others(build):
+        return build
+    staged = tempfile.mkdtemp(prefix="camtap-build-", dir="/var/tmp")  # /tmp is hidden in some tests
+    atexit.register(shutil.rmtree, staged, ignore_errors=True)
+    os.chmod(staged, 0o755)
+    for pattern in ("daemon/camtapd", "client/libcamtap.so*", "client/cli/camtap",
+                    "tests/integration/programs/*"):
+        for file in pathlib.Path(build).glob(pattern):
+            if file.is_file():
+                target = pathlib.Path(staged) / file.relative_to(build)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, target, follow_symlinks=False)
+    return staged
+
+
+STAGED = _stage()
+
+
 def build_path(name):
     """A file of the build directory: "daemon/camtapd"."""
-    return os.path.join(os.path.abspath(BUILD), name)
+    staged = os.path.join(STAGED, name)
+    return staged if os.path.exists(staged) else os.path.join(os.path.abspath(BUILD), name)
 
 
 def program_path(name):

@@ -135,3 +135,14 @@ def test_lost_announcements_are_counted_exactly(bench):
         assert heard[-1] - heard[0] + 1 == len(heard) + lost()
         # of the camera's counter it is all
         assert daemon.counters()["client_slow"] == lost()
+
+
+def test_reader_asks_for_status(bench):
+    """Its queue is never empty, for frames are announced in it; each question is answered all the
+    same."""
+    daemon = bench.daemon("--size", "160x120", "--rate", "300")
+    with Listener(daemon.socket) as listener:
+        for _ in range(8):
+            published = daemon.counters()["published"]
+            wait_for(lambda: daemon.counters()["published"] > published + 100, "a hundred frames")
+            assert listener.status()["state"] == "streaming"

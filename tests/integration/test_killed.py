@@ -108,7 +108,7 @@ def test_nothing_is_left_in_the_file_system(bench):
     bound = {path.split("/")[2] for path in (os.path.abspath(BUILD), bench.directory) if path.startswith("/tmp/")}
     # the directories stay with us when the process is gone
     kept = [os.open(place, os.O_RDONLY) for place in places]
-    inside = ["nsenter", "-t", str(daemon.pid), "-m"]
+    inside = ["nsenter", "-t", str(daemon.pid), "-m", "-r"]
     reader = bench.steady(daemon, wrapper=inside)
     bench.program("victims", "status", daemon.socket, 50, wrapper=inside).result()
     assert daemon.mapping_count("memfd:camtap-pool") > 0

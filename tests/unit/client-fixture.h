@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -42,6 +43,8 @@ int fixture_teardown(void **state);
 	cmocka_unit_test_prestate_setup_teardown(name, fixture_setup, fixture_teardown, &(wake))
 /* First with the doorbell, then by messages. */
 #define TEST_BOTH(name) TEST_WAKE(name, with_doorbell), TEST_WAKE(name, without_doorbell)
+
+int64_t clock_ms(clockid_t clock);
 
 /* Open file descriptors of this process. */
 int count_fds(void);

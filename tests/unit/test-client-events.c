@@ -324,14 +324,6 @@ static void status_waits_among_frames(void **state)
 	assert_idle(f->camera);
 }
 
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Frames that are there all the while do not make it spin. */
 static void status_sleeps_while_it_waits(void **state)
 {
@@ -409,6 +401,15 @@ static void status_waits_for_the_daemon(void **state)
 	mock_welcome(&f->mock, LEASES);
 	assert_int_equal(camtap_status(f->camera, &json, 0), -ETIMEDOUT);
 	assert_int_equal(mock_receive(&f->mock), WIRE_STATUS);
+	/* too late */
+	send_status(f, "{}", 2, F_SEAL_SHRINK);
+	assert_idle(f->camera);
+	/* and twice */
+	send_status(f, "{}", 2, F_SEAL_SHRINK);
+	send_status(f, "[]", 2, F_SEAL_SHRINK);
+	assert_int_equal(camtap_status(f->camera, &json, LIMIT_MS), 0);
+	assert_string_equal(json, "{}");
+	free(json);
 }
 
 int main(void)
