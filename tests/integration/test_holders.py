@@ -26,6 +26,9 @@ def test_capture_never_waits(bench):
     daemon = bench.daemon(
         "--size", "640x360", "--rate", str(RATE), "--slots", "8", "--max-leases", "6", nice=-10
     )
+    # the same camera without them: what this machine, busy as it may be, makes of that rate
+    control = bench.daemon("--size", "640x360", "--rate", str(RATE), nice=-10)
+    bench.reader(control, "--verify", nice=-10)
     options = {
         "greedy-1": ["--hold-frames", 6, "--hold-ms", 1000000],
         "greedy-2": ["--hold-frames", 6, "--hold-ms", 1000000, "--latest"],
@@ -38,13 +41,14 @@ def test_capture_never_waits(bench):
         for name, more in options.items()
     }
     wait_for(lambda: daemon.counters()["revoked"] > 0, "the first revocation")
-    start, before = time.monotonic(), daemon.counters()["published"]
+    before, control_before = daemon.counters()["published"], control.counters()["published"]
     run_for(5)
     stream = daemon.stream()
     counters = {name: int(value) for name, value in stream["counters"].items()}
     leases = {client["name"]: client["leases"] for client in stream["clients"]}
-    published, elapsed = counters["published"] - before, time.monotonic() - start
-    assert abs(published - elapsed * RATE) <= 2, "whoever holds what, the frames come on the beat"
+    published = counters["published"] - before
+    expected = control.counters()["published"] - control_before
+    assert abs(published - expected) <= 5, "whoever holds what, the frames come on the beat"
     assert counters["pool_empty"] == 0
     # 8 slots: two are the source's, one is the newest
     assert all(5 <= leases[name] <= 6 for name in ("greedy-1", "greedy-2")), leases

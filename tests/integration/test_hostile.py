@@ -69,11 +69,12 @@ class Pair:
         assert counters["pool_empty"] == 0 and counters["dropped_driver"] == 0, counters
         # late: more than one frame's time without a frame
         few = max(3, target["frames"] // 100)
+        pause = max(self.worst_answers[1], control["worst_gap_ms"] / 1000)
         return (
             target["missed"] + target["stale"] <= control["missed"] + control["stale"]
             and target["late"] <= 2 * control["late"] + few
             and target["worst_gap_ms"] <= max(3 * 1000 / 60, 2 * control["worst_gap_ms"])
-            and self.worst_answers[0] <= max(0.5, 3 * self.worst_answers[1])
+            and self.worst_answers[0] <= 0.5 + 2 * pause
         )
 
     def _counters(self):
@@ -184,8 +185,12 @@ def test_slow_crowd(bench):
     attack_undisturbed(bench, "epoll-crowd", 3, expect=SLOW)
 
 
-def test_slow_observer(bench):
-    result, _ = attack_undisturbed(bench, "epoll-observer", 5, expect=SLOW)
+@pytest.mark.parametrize("name", ["epoll-observer", "epoll-sender"])
+def test_slow_observer(bench, name):
+    """Not the capture thread, but the server thread has to wake it. (Fewer entries: 200,000 stop the
+    whole machine when their socket is closed with messages in it, as everybody may who has two
+    processors to stop.)"""
+    result, _ = attack_undisturbed(bench, name, 5, 50000, expect=SLOW)
     assert result["code"] == SLOW_WAKE
 
 

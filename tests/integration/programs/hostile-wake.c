@@ -151,10 +151,10 @@ int hostile_epoll_crowd(struct hostile_options *options)
 	return HOSTILE_DONE;
 }
 
-/* Frames are not announced to an observer; its answers cost the server thread the same. */
-int hostile_epoll_observer(struct hostile_options *options)
+static int observe_everywhere(
+	struct hostile_options *options, enum wire_type type, unsigned pause_us)
 {
-	unsigned long long asked = 0;
+	unsigned long long sent = 0;
 	struct raw raw;
 	int error;
 
@@ -170,13 +170,26 @@ int hostile_epoll_observer(struct hostile_options *options)
 	wait_everywhere(raw.socket, options->count > 0 ? options->count : ENTRIES);
 	hostile_ready(options);
 	while (hostile_time_left(options)) {
-		asked += raw_send(&raw, WIRE_STATUS) == 0;
-		usleep(1500); /* no flood by the daemon's rule */
+		sent += raw_send(&raw, type) == 0;
+		usleep(pause_us); /* no flood by the daemon's rule */
 		if (!raw_drain(&raw))
 			break;
 	}
-	printf("{\"asked\": %llu, \"code\": %u}\n", asked, raw.bye.code);
+	printf("{\"sent\": %llu, \"code\": %u}\n", sent, raw.bye.code);
+	raw_finish(&raw);
 	return HOSTILE_DONE;
+}
+
+/* Frames are not announced to an observer; its answers cost the server thread the same. */
+int hostile_epoll_observer(struct hostile_options *options)
+{
+	return observe_everywhere(options, WIRE_STATUS, 1500);
+}
+
+/* Receiving, too, wakes the sender: it has room again. This one gets no answer at all. */
+int hostile_epoll_sender(struct hostile_options *options)
+{
+	return observe_everywhere(options, WIRE_RELEASED, 5000);
 }
 
 /* ---- the pipe's lock ---- */

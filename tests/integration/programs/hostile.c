@@ -23,6 +23,7 @@ static const struct attack {
 	{"epoll-doorbell", hostile_epoll_doorbell, "the same of its doorbell"},
 	{"epoll-crowd", hostile_epoll_crowd, "COUNT clients, each just slow enough to pass"},
 	{"epoll-observer", hostile_epoll_observer, "as epoll, but only asks for the status"},
+	{"epoll-sender", hostile_epoll_sender, "as epoll, and sends what needs no answer"},
 	{"busy-doorbell", hostile_busy_doorbell, "a read of its doorbell that never ends"},
 	{"garbage", hostile_garbage, "every message that breaks a rule"},
 	{"flood", hostile_flood, "asks for the status as fast as it can"},

@@ -49,6 +49,7 @@ int hostile_epoll(struct hostile_options *options);
 int hostile_epoll_doorbell(struct hostile_options *options);
 int hostile_epoll_crowd(struct hostile_options *options);
 int hostile_epoll_observer(struct hostile_options *options);
+int hostile_epoll_sender(struct hostile_options *options);
 int hostile_busy_doorbell(struct hostile_options *options);
 
 /* hostile-wire.c */
