@@ -177,10 +177,7 @@ static void lose(struct camtap *camera, int64_t pause_min)
 		grow_pause(camera);
 	if (camera->pause < pause_min)
 		camera->pause = pause_min;
-	if (camera->pause == 0)
-		try_again(camera);
-	else
-		wait_for_daemon(camera);
+	wait_for_daemon(camera);
 }
 
 void connection_lose(struct camtap *camera)

@@ -41,14 +41,18 @@ struct camera {
 	struct camera_reader *retired;
 	bool announcing; /* the capture thread uses the targets that it copied */
 	uint32_t readers;
+	/* A recording's last reader has left: it begins anew with the next, even if that one comes
+	 * before the capture thread has seen that there was none. Until then there is no pool for
+	 * anybody. */
+	bool abandoned;
 	bool quit;
 
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
 	struct announcer announcer;
-	uint32_t wanted; /* copies of what is under the lock */
-	bool quitting;
+	uint32_t wanted;        /* copies of what is under the lock */
+	bool quitting, leaving; /* quit and abandoned */
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t realtime_due_ns;
@@ -120,6 +124,7 @@ static void look(struct camera *camera)
 	pthread_mutex_lock(&camera->lock);
 	camera->wanted = camera->readers;
 	camera->quitting = camera->quit;
+	camera->leaving = camera->abandoned;
 	pthread_mutex_unlock(&camera->lock);
 	if (camera->options->always_on && camera->wanted == 0)
 		camera->wanted = 1;
@@ -276,6 +281,7 @@ static void pool_give_up(struct camera *camera)
 		camera->finished = camera->pool;
 		camera->pool = NULL;
 	}
+	camera->abandoned = false;
 	pthread_mutex_unlock(&camera->lock);
 	notify(camera->notify_fd);
 }
@@ -442,12 +448,12 @@ static bool still_wanted(struct camera *camera)
 {
 	const struct source_ops *ops = camera->source->ops;
 
+	if (camera->leaving)
+		return false;
 	if (camera->wanted > 0 || !ops->restartable) {
 		camera->idle_deadline_ns = INT64_MAX;
 		return true;
 	}
-	if (!ops->live) /* a recording starts anew with its next reader */
-		return false;
 	if (camera->idle_deadline_ns == INT64_MAX)
 		camera->idle_deadline_ns = clock_now() + (int64_t)camera->options->idle_timeout_ns;
 	return clock_now() < camera->idle_deadline_ns;
@@ -562,7 +568,8 @@ static enum camera_state state_waiting(struct camera *camera)
 
 	for (;;) {
 		look(camera);
-		if (camera->quitting || (camera->wanted == 0 && source->ops->restartable)) {
+		if (camera->quitting || camera->leaving ||
+			(camera->wanted == 0 && source->ops->restartable)) {
 			source->ops->close(source);
 			pool_give_up(camera);
 			return CAMERA_IDLE;
@@ -629,7 +636,7 @@ static enum camera_state state_ended(struct camera *camera)
 {
 	for (;;) {
 		look(camera);
-		if (camera->quitting || camera->wanted == 0) {
+		if (camera->quitting || camera->leaving || camera->wanted == 0) {
 			pool_give_up(camera);
 			return camera->source->ops->restartable && !camera->quitting
 				       ? CAMERA_IDLE
@@ -779,8 +786,13 @@ void camera_destroy(struct camera *camera)
 
 void camera_set_readers(struct camera *camera, uint32_t readers)
 {
+	const struct source_ops *ops = camera->source->ops;
+
 	pthread_mutex_lock(&camera->lock);
 	camera->readers = readers;
+	if (readers == 0 && !ops->live && ops->restartable && !camera->options->always_on &&
+		camera->pool != NULL)
+		camera->abandoned = true;
 	pthread_mutex_unlock(&camera->lock);
 	wake(camera);
 }
@@ -794,6 +806,8 @@ void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot
 {
 	pthread_mutex_lock(&camera->lock);
 	*ret_snapshot = camera->snapshot;
+	if (camera->abandoned)
+		ret_snapshot->state = CAMERA_IDLE;
 	pthread_mutex_unlock(&camera->lock);
 }
 
@@ -802,7 +816,7 @@ struct pool *camera_pool(struct camera *camera)
 	struct pool *pool;
 
 	pthread_mutex_lock(&camera->lock);
-	pool = camera->pool;
+	pool = camera->abandoned ? NULL : camera->pool;
 	pthread_mutex_unlock(&camera->lock);
 	return pool;
 }

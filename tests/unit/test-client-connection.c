@@ -465,7 +465,11 @@ static void a_good_connection_is_renewed_at_once(void **state)
 	struct fixture *f = *state;
 	struct pollfd listener = {.fd = f->mock.listener, .events = POLLIN};
 
-	attach(f, NULL);
+	connect_client(f);
+	welcome_client(f);
+	mock_hang_up(&f->mock);
+	accept_again(f);
+	welcome_client(f);
 	assert_int_equal(
 		camtap_next(f->camera, &(struct camtap_frame *){NULL}, 1100), CAMTAP_TRY_AGAIN);
 	mock_hang_up(&f->mock);

@@ -340,6 +340,8 @@ static void status_sleeps_while_it_waits(void **state)
 	waited = clock_ms(CLOCK_MONOTONIC) - waited;
 	assert_true(waited >= 299);
 	assert_true(used < waited / 4);
+	assert_int_equal(mock_receive(&f->mock), WIRE_STATUS);
+	assert_int_equal(mock_receive(&f->mock), 0);
 	assert_release(take(f, 1, 0), 0);
 }
 
