@@ -39,16 +39,22 @@ static void suspect(struct client *client)
 	(void)eventfd_write(client->server->notify_fd, 1);
 }
 
-/* Sends, and looks what it took: a client can make it expensive (announce.h). */
-static int send_timed(
-	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
+/* After what woke the client: it can make that expensive (announce.h). */
+static void look_at_cost(struct client *client, int64_t before)
 {
 	const struct server *server = client->server;
-	int64_t before = clock_now();
-	int error = message_send(client->socket, message, fds, fd_count);
 
 	if (clock_now() - before > announce_budget(server->send_unit_ns, server->reader_count))
 		suspect(client);
+}
+
+static int send_timed(
+	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
+{
+	int64_t before = clock_now();
+	int error = message_send(client->socket, message, fds, fd_count);
+
+	look_at_cost(client, before);
 	return error;
 }
 
@@ -482,9 +488,12 @@ static void receive(struct client *client)
 	int length;
 
 	for (int i = 0; i < MESSAGES_PER_WAKE_UP && client->state != CLIENT_CLOSING; i++) {
-		if (i > 0 && is_suspect(client)) /* its answers are dear: first that is settled */
+		int64_t before = clock_now();
+
+		if (i > 0 && is_suspect(client)) /* first that is settled */
 			break;
 		length = message_receive(client->socket, buffer, sizeof buffer, fds, &fd_count);
+		look_at_cost(client, before); /* the sender is woken: it has room again */
 		if (fd_count > 0)
 			reaper_close(client->server->reaper, fds, fd_count, NULL);
 		if (length == -EAGAIN)
