@@ -29,6 +29,7 @@ static int serve(const struct options *options, struct source *source)
 			return result == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILED;
 		}
 	}
+	server_block_signals(); /* from here on there is a socket to remove */
 	if (listener_init(&listener, options->name, options->socket) < 0)
 		return EXIT_FAILED;
 	result = server_run(options, source, &listener);

@@ -319,6 +319,18 @@ static void say_goodbye(struct server *server)
 	bury(server);
 }
 
+void server_block_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
 int server_run(const struct options *options, struct source *source, struct listener *listener)
 {
 	struct server server = {.options = options,
@@ -327,18 +339,9 @@ int server_run(const struct options *options, struct source *source, struct list
 		.notify_fd = -1,
 		.reserve_fd = -1,
 		.uid_count_max = options->max_clients + REFUSED_ROOM};
-	sigset_t signals;
 	int error;
 
 	server.send_unit_ns = announce_calibrate();
-
-	/* signals come through the event loop; blocked before any thread is made */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
 
 	pthread_mutex_init(&server.dead_lock, NULL);
 	pinned_init(&server.pinned);

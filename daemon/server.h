@@ -44,6 +44,10 @@ struct server {
 	struct client *dead; /* closed by the reaper, to be freed */
 };
 
+/* SIGTERM, SIGINT and SIGHUP wait for the event loop. To be called before there is a listener, which
+ * has a socket to remove, and before any thread is made. */
+void server_block_signals(void);
+
 /* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after
  * one line on standard error. */
 int server_run(const struct options *options, struct source *source, struct listener *listener);
