@@ -2,8 +2,8 @@
 #ifndef CAMTAP_DAEMON_OPTIONS_H
 #define CAMTAP_DAEMON_OPTIONS_H
 
-/* What the administrator asked for: the command line above /etc/camtap/NAME.conf.d/(name).conf, above
- * /etc/camtap/NAME.conf, above /etc/camtap/camtapd.conf, above the defaults. */
+/* What the administrator asked for: the command line above /etc/camtap/NAME.conf.d/(name).conf,
+ * above /etc/camtap/NAME.conf, above /etc/camtap/camtapd.conf, above the defaults. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,15 +21,15 @@ struct options {
 	char *source; /* URI; never NULL after options_load() */
 	char *socket; /* path; NULL: the default for the name */
 
-	uint32_t fourcc;        /* 0: the source's choice */
-	uint32_t width, height; /* 0: the source's choice */
+	uint32_t fourcc;                           /* 0: the source's choice */
+	uint32_t width, height;                    /* 0: the source's choice */
 	uint32_t rate_numerator, rate_denominator; /* frames per second; 0/0: not said */
 	bool rate_unpaced;                         /* rate 0: as fast as it goes (pattern, file) */
-	char *raw;   /* geometry of raw recordings: FOURCC:WxH[,stride=N][,rate=N] */
+	char *raw; /* geometry of raw recordings: FOURCC:WxH[,stride=N][,rate=N] */
 	bool loop;
 
 	enum options_memory memory;
-	uint32_t slots; /* 0: auto */
+	uint32_t slots;        /* 0: auto */
 	uint64_t memory_limit; /* bytes of all pools, those pinned by clients included */
 
 	uint32_t max_clients;
@@ -41,7 +41,7 @@ struct options {
 
 	uint64_t idle_timeout_ns;
 	bool always_on;
-	bool wait; /* a device that is missing at start is waited for */
+	bool wait;         /* a device that is missing at start is waited for */
 	bool check_config; /* only say whether the configuration is right */
 };
 
@@ -50,15 +50,15 @@ enum options_outcome {
 	OPTIONS_DONE = 1, /* --help, --version: printed, exit 0 */
 };
 
-/* Reads command line and configuration files. Negative errno after a clear line on standard error (exit
- * status 2): bad usage, unknown key, bad value, each with file and line or option. */
+/* Reads command line and configuration files. Negative errno after a clear line on standard error
+ * (exit status 2): bad usage, unknown key, bad value, each with file and line or option. */
 int options_load(struct options *ret_options, int argc, char **argv);
 void options_finish(struct options *options);
 
 #define OPTIONS_ERROR_SIZE 512
 
-/* What options_load() does, with the configuration in another directory than /etc/camtap, and the line
- * in `error` instead of on standard error. */
+/* What options_load() does, with the configuration in another directory than /etc/camtap, and the
+ * line in `error` instead of on standard error. */
 int options_read(struct options *ret_options, const char *directory, int argc, char **argv,
 	char error[static OPTIONS_ERROR_SIZE]);
 

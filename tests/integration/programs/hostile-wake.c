@@ -11,6 +11,7 @@
 #include "raw.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,7 @@ static void *read_for_ever(void *userdata)
  * that it is to fill. */
 int hostile_busy_doorbell(struct hostile_options *options)
 {
+	struct pollfd bell = {.events = POLLIN};
 	struct raw raw;
 	pthread_t thread;
 	int fault, error;
@@ -221,7 +223,9 @@ int hostile_busy_doorbell(struct hostile_options *options)
 		hostile_die("cannot attach", error);
 	if (raw.doorbell < 0)
 		return HOSTILE_SKIPPED;
-	raw_wait(&raw, -1);
+	bell.fd = raw.doorbell;
+	if (poll(&bell, 1, 30000) != 1)
+		hostile_die("the doorbell", ETIMEDOUT);
 	error = pthread_create(&thread, NULL, read_for_ever, &raw);
 	if (error != 0)
 		hostile_die("thread", error);
