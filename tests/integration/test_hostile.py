@@ -58,7 +58,7 @@ class Pair:
             time.sleep(0.02)
         return attacker.result(status)
 
-    def undisturbed(self):
+    def undisturbed(self, answer_within=0.5):
         """Ends the readers. What they got must be right, whatever the machine does; True if the
         target's frames came on the beat and none was missed, as far as that is so of the control."""
         target, control = (reader.finish() for reader in self.readers)
@@ -74,7 +74,7 @@ class Pair:
             target["missed"] + target["stale"] <= control["missed"] + control["stale"]
             and target["late"] <= 2 * control["late"] + few
             and target["worst_gap_ms"] <= max(3 * 1000 / 60, 2 * control["worst_gap_ms"])
-            and self.worst_answers[0] <= 0.5 + 2 * pause
+            and self.worst_answers[0] <= answer_within + 2 * pause
         )
 
     def _counters(self):
@@ -88,7 +88,9 @@ class Pair:
         self.control.stop()
 
 
-def attack_undisturbed(bench, name, seconds, *arguments, expect=None, daemon=(), **more):
+def attack_undisturbed(
+    bench, name, seconds, *arguments, expect=None, daemon=(), answer_within=0.5, **more
+):
     """The whole test for most attacks: the last line of the attack's last round."""
     for _ in range(ROUNDS):
         pair = Pair(bench, *daemon)
@@ -96,7 +98,7 @@ def attack_undisturbed(bench, name, seconds, *arguments, expect=None, daemon=(),
             pair.target.expect_log(expect)
         result = pair.attack(name, seconds, *arguments, **more)
         print(result)
-        calm = pair.undisturbed()
+        calm = pair.undisturbed(answer_within)
         pair.stop()
         if calm:
             return result, pair
@@ -155,7 +157,12 @@ def test_punch_before_ready(bench):
 
 
 def test_punch_at_idle_priority(bench):
-    attack_undisturbed(bench, "punch-idle", 3, expect="READY whose guard is not sealed")
+    """On a busy machine the attacker is interrupted while it has a lock of the guard's file, which
+    the daemon's unmapping of it waits for, and whatever maps memory in the daemon waits for that:
+    who comes new waits up to some seconds. Frames go on."""
+    attack_undisturbed(
+        bench, "punch-idle", 3, expect="READY whose guard is not sealed", answer_within=5
+    )
 
 
 def test_unsealed_guard(bench):
