@@ -222,6 +222,8 @@ enum camtap_frame_flag {
 		1 << 0, /* capture time is start of exposure, else end of frame */
 	CAMTAP_FRAME_DISCONTINUITY = 1 << 1, /* the source lost frames just before this one */
 	CAMTAP_FRAME_KEYFRAME = 1 << 2,
+	CAMTAP_FRAME_BAD = 1 << 3, /* damaged: its planes may be short, or end in an older
+				      picture; only where camtapd runs with --publish-bad */
 };
 uint32_t camtap_frame_flags(const struct camtap_frame *frame); /* enum camtap_frame_flag */
 

@@ -12,6 +12,7 @@ _Static_assert((int)CAMTAP_CLOCK_COPY == POOL_CLOCK_COPY, "clocks are the pool's
 _Static_assert((int)CAMTAP_FRAME_TIMESTAMP_SOE == POOL_FRAME_TIMESTAMP_SOE, "flags are the pool's");
 _Static_assert((int)CAMTAP_FRAME_DISCONTINUITY == POOL_FRAME_DISCONTINUITY, "flags are the pool's");
 _Static_assert((int)CAMTAP_FRAME_KEYFRAME == POOL_FRAME_KEYFRAME, "flags are the pool's");
+_Static_assert((int)CAMTAP_FRAME_BAD == POOL_FRAME_BAD, "flags are the pool's");
 _Static_assert((int)CAMTAP_CHROMA_PALDV == POOL_CHROMA_PALDV, "sitings are the pool's");
 
 int camtap_release(struct camtap_frame *frame)

@@ -20,6 +20,7 @@ const char *camera_state_to_string(enum camera_state state)
 		[CAMERA_OPENING] = "opening",
 		[CAMERA_WAITING] = "waiting",
 		[CAMERA_STREAMING] = "streaming",
+		[CAMERA_STALLED] = "stalled",
 		[CAMERA_BACKOFF] = "offline",
 		[CAMERA_ENDED] = "ended",
 		[CAMERA_FINISHED] = "finished",
@@ -328,6 +329,9 @@ void camera_count(struct camera *camera, struct camera_counters *ret_counters)
 	if (camera->pool != NULL)
 		camera_add_counters(ret_counters, camera->pool);
 	pthread_mutex_unlock(&camera->lock);
+	for (size_t i = 0; i < SOURCE_DAMAGE_COUNT; i++)
+		ret_counters->damaged[i] =
+			atomic_load_explicit(&camera->damaged[i], memory_order_relaxed);
 }
 
 uint32_t camera_reader_leases(struct camera *camera, const struct camera_reader *reader)

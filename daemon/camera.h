@@ -37,6 +37,7 @@ enum camera_state {
 	CAMERA_OPENING,   /* the source is being opened */
 	CAMERA_WAITING,   /* opened, the pool is there; waiting for readers to link in */
 	CAMERA_STREAMING, /* frames come */
+	CAMERA_STALLED,   /* no frame has come for a while; the stream was started anew */
 	CAMERA_BACKOFF,   /* failed; tried again after a pause */
 	CAMERA_ENDED,     /* the recording is over; its last frames can still be read */
 	CAMERA_FINISHED,  /* over, and nothing more will come: the daemon may exit */
@@ -55,7 +56,7 @@ struct camera_reader {
 struct camera_snapshot {
 	uint64_t version; /* changes with the state or the text */
 	enum camera_state state;
-	int error;                   /* positive errno of BACKOFF, else 0 */
+	int error;                   /* positive errno of BACKOFF and STALLED, else 0 */
 	int64_t since_realtime_ns;   /* when the state was entered, CLOCK_REALTIME */
 	char text[SOURCE_TEXT_SIZE]; /* why; may be empty */
 	const char *transfer;        /* how frames get into the pool; NULL before it was opened */
@@ -105,6 +106,7 @@ bool camera_newest(struct camera *camera, struct wire_frame *ret_frame);
 /* Of the current pool and all before it. */
 struct camera_counters {
 	uint64_t published, dropped_driver, corrupt, pool_empty, client_slow, revoked;
+	uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* what `corrupt` is made of */
 };
 
 void camera_count(struct camera *camera, struct camera_counters *ret_counters);

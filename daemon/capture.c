@@ -15,6 +15,7 @@
 
 #define BACKOFF_MIN_NS (100 * NSEC_PER_MSEC)
 #define BACKOFF_MAX_NS NSEC_PER_SEC
+#define STALL_FRAMES   4 /* a slow device may be silent for that many frames' time */
 
 /* ---- waiting ---- */
 
@@ -31,9 +32,9 @@ static void look(struct camera *camera)
 		camera->wanted = 1;
 }
 
-/* Sleeps until the server thread wants something, the source is ready, or the deadline has passed.
- */
-static void sleep_until(struct camera *camera, int fd, short events, int64_t deadline_ns)
+/* Sleeps until the server thread wants something, the source is ready (true), or the deadline has
+ * passed. */
+static bool sleep_until(struct camera *camera, int fd, short events, int64_t deadline_ns)
 {
 	struct pollfd fds[2] = {
 		{.fd = camera->wake_fd, .events = POLLIN}, {.fd = fd, .events = events}};
@@ -42,11 +43,12 @@ static void sleep_until(struct camera *camera, int fd, short events, int64_t dea
 	uint64_t count;
 
 	if (deadline_ns != INT64_MAX && left == 0 && fd < 0)
-		return;
+		return false;
 	(void)ppoll(fds, 2, deadline_ns == INT64_MAX ? NULL : &timeout, NULL);
 	if (fds[0].revents != 0 && read(camera->wake_fd, &count, sizeof count) < 0 &&
 		errno != EAGAIN)
 		log_error("eventfd: %s (this is a bug)", strerror(errno));
+	return fds[1].revents != 0;
 }
 
 static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
@@ -57,7 +59,7 @@ static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
 	if (wait.deadline_ns < deadline_ns)
 		deadline_ns = wait.deadline_ns;
 	if (wait.deadline_ns != 0)
-		sleep_until(camera, wait.fd, wait.events, deadline_ns);
+		(void)sleep_until(camera, wait.fd, wait.events, deadline_ns);
 }
 
 /* ---- pool ---- */
@@ -157,6 +159,7 @@ static int pool_install(struct camera *camera, char error[SOURCE_TEXT_SIZE])
 	camera->snapshot.transfer = camera->format.transfer;
 	camera->snapshot.version++;
 	pthread_mutex_unlock(&camera->lock);
+	camera_notify(camera->notify_fd);
 	return 0;
 }
 
@@ -216,14 +219,20 @@ static void describe(
 		.capture_time_ns = from->capture_time_ns,
 		.media_time_ns = from->media_time_ns,
 		.sequence = from->sequence,
-		.flags = from->flags | (from->lost > 0 ? POOL_FRAME_DISCONTINUITY : 0),
+		.flags = from->flags | (from->lost > 0 ? POOL_FRAME_DISCONTINUITY : 0) |
+			 (from->damage != SOURCE_DAMAGE_NONE ? POOL_FRAME_BAD : 0),
 		.capture_clock = from->capture_clock,
 		.field = from->field,
 		.bytesused = from->bytesused,
 		.plane_count = format->plane_count,
 	};
 
-	for (uint32_t i = 0; i < format->plane_count; i++) {
+	for (uint32_t i = 0; i < from->plane_count; i++) {
+		frame.planes[i].offset = from->planes[i].offset;
+		frame.planes[i].stride = from->planes[i].stride;
+		frame.planes[i].bytesused = from->planes[i].bytesused;
+	}
+	for (uint32_t i = from->plane_count; i < format->plane_count; i++) {
 		uint32_t end = i + 1 < format->plane_count ? format->planes[i + 1].offset
 							   : from->bytesused;
 
@@ -251,7 +260,7 @@ static void copy_targets(struct camera *camera)
 	}
 }
 
-/* One good frame: publish it, give the source its next slot, then announce. */
+/* One frame: publish it, give the source its next slot, then announce. */
 static int deliver(struct camera *camera, const struct source_frame *from)
 {
 	struct pool *pool = camera->pool;
@@ -301,7 +310,58 @@ static void discard(struct camera *camera, uint32_t slot)
 	pthread_mutex_lock(&camera->lock);
 	pool_discard(camera->pool, slot);
 	pthread_mutex_unlock(&camera->lock);
-	atomic_fetch_add_explicit(&camera->pool->header->counters.corrupt, 1, memory_order_relaxed);
+}
+
+/* A frame that is no good: counted, and only published, with a flag, if the administrator wants to
+ * see such frames. */
+static int deliver_damaged(struct camera *camera, const struct source_frame *frame)
+{
+	struct pool_counters *counters = &camera->pool->header->counters;
+
+	atomic_fetch_add_explicit(&counters->corrupt, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&camera->damaged[frame->damage], 1, memory_order_relaxed);
+	if (camera->options->publish_bad)
+		return deliver(camera, frame);
+	discard(camera, frame->slot);
+	return supply(camera);
+}
+
+/* The source has given a frame, good or bad: it is there again, if it was missing. */
+static void note_life(struct camera *camera)
+{
+	camera->alive_ns = clock_now();
+	camera->backoff_ns = BACKOFF_MIN_NS;
+	if (!camera->recovering)
+		return;
+	camera->recovering = false;
+	camera_set_state(camera, CAMERA_STREAMING, 0, "");
+}
+
+/* ---- the watch for devices that deliver nothing ---- */
+
+/* How long a device may be silent, in ns: stall_timeout, but some frames' time in any case; 0: for
+ * ever. */
+static int64_t patience(const struct camera *camera)
+{
+	const struct pool_format *format = &camera->format.format;
+	int64_t timeout = (int64_t)camera->options->stall_timeout_ns, frames = 0;
+
+	if (!camera->source->ops->stalls || timeout == 0)
+		return 0;
+	if (format->rate_numerator > 0)
+		frames = STALL_FRAMES * NSEC_PER_SEC * format->rate_denominator /
+			 format->rate_numerator;
+	return timeout > frames ? timeout : frames;
+}
+
+/* INT64_MAX: it may be silent, or has no slot to fill. */
+static int64_t stall_deadline(const struct camera *camera)
+{
+	int64_t timeout = patience(camera);
+
+	if (timeout == 0 || camera->pool->writing < camera->pool->slots_needed)
+		return INT64_MAX;
+	return camera->alive_ns + timeout;
 }
 
 /* False: nobody has read for idle_timeout. */
@@ -320,48 +380,97 @@ static bool still_wanted(struct camera *camera)
 	return clock_now() < camera->idle_deadline_ns;
 }
 
-/* Runs until the source ends, fails (negative errno), or nobody wants it. */
-static enum source_outcome stream(struct camera *camera, int *ret_error)
+enum stream_outcome {
+	STREAM_UNWANTED, /* nobody reads, or the camera quits */
+	STREAM_ENDED,    /* the recording is over */
+	STREAM_CHANGED,  /* another format comes from now on */
+	STREAM_STALLED,  /* nothing comes */
+	STREAM_FAILED,   /* *ret_error says how */
+};
+
+/* Takes frames for as long as they come and are wanted. */
+static enum stream_outcome stream(struct camera *camera, int *ret_error)
 {
 	struct source *source = camera->source;
 	struct source_frame frame;
 	int result = supply(camera);
 
 	camera->idle_deadline_ns = INT64_MAX;
+	camera->alive_ns = clock_now();
 	while (result >= 0) {
+		int64_t deadline;
+
 		if (atomic_load_explicit(&camera->attention, memory_order_acquire)) {
 			look(camera);
 			if (camera->quitting)
-				return SOURCE_TRY_AGAIN;
+				return STREAM_UNWANTED;
 			result = supply(camera); /* lossless: something was given back */
 			if (result < 0)
 				break;
 		}
 		if (!still_wanted(camera))
-			return SOURCE_TRY_AGAIN;
+			return STREAM_UNWANTED;
 		result = source->ops->take(source, &frame);
 		switch (result) {
 		case SOURCE_FRAME:
+			note_life(camera);
 			result = deliver(camera, &frame);
 			break;
 		case SOURCE_CORRUPT:
-			discard(camera, frame.slot);
-			result = supply(camera);
+			note_life(camera);
+			result = deliver_damaged(camera, &frame);
 			break;
 		case SOURCE_TRY_AGAIN:
-			sleep_for_source(camera, camera->idle_deadline_ns);
+			deadline = stall_deadline(camera);
+			if (deadline != INT64_MAX && clock_now() >= deadline)
+				return STREAM_STALLED;
+			sleep_for_source(camera, deadline < camera->idle_deadline_ns
+							 ? deadline
+							 : camera->idle_deadline_ns);
 			break;
 		case SOURCE_ENDED:
-			return SOURCE_ENDED;
+			return STREAM_ENDED;
+		case SOURCE_CHANGED:
+			return STREAM_CHANGED;
 		default:
 			break;
 		}
 	}
 	*ret_error = result;
-	return SOURCE_CORRUPT;
+	return STREAM_FAILED;
+}
+
+/* Starts the source on the slots of the pool. */
+static int start(struct camera *camera)
+{
+	struct source_slots slots = {.count = camera->pool->slot_count,
+		.size = (uint32_t)camera->pool->header->slot_stride};
+
+	for (uint32_t i = 0; i < slots.count; i++)
+		slots.slots[i] = pool_slot_data(camera->pool, i);
+	camera->starved = false;
+	return camera->source->ops->start(camera->source, &slots);
+}
+
+/* Stops it. The slots that it had are nobody's again. */
+static void stop(struct camera *camera)
+{
+	struct pool *pool = camera->pool;
+
+	camera->source->ops->stop(camera->source);
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
+		if (pool->slots[slot].state == POOL_SLOT_WRITING)
+			discard(camera, slot);
 }
 
 /* ---- the states: each handler stays in its state until it can name the next ---- */
+
+/* Tells people why there are no frames. From now on the camera recovers. */
+static void complain(struct camera *camera, enum camera_state state, int error, const char *text)
+{
+	camera->recovering = true;
+	camera_set_state(camera, state, -error, text);
+}
 
 static enum camera_state fail(struct camera *camera, int error, const char *text)
 {
@@ -370,20 +479,21 @@ static enum camera_state fail(struct camera *camera, int error, const char *text
 		camera->source->ops->restartable ? CAMERA_BACKOFF : CAMERA_FINISHED;
 
 	camera_give_up_pool(camera);
-	camera_set_state(camera, state, -error, text);
+	complain(camera, state, error, text);
 	return state;
 }
 
 static enum camera_state state_idle(struct camera *camera)
 {
 	camera->backoff_ns = BACKOFF_MIN_NS;
+	camera->recovering = false;
 	for (;;) {
 		look(camera);
 		if (camera->quitting)
 			return CAMERA_FINISHED;
 		if (camera->wanted > 0)
 			return CAMERA_OPENING;
-		sleep_until(camera, -1, 0, INT64_MAX);
+		(void)sleep_until(camera, -1, 0, INT64_MAX);
 	}
 }
 
@@ -437,46 +547,91 @@ static enum camera_state state_waiting(struct camera *camera)
 		}
 		if (camera->options->always_on || linked(camera) >= camera->options->wait_readers)
 			return CAMERA_STREAMING;
-		sleep_until(camera, -1, 0, INT64_MAX);
+		if (camera->recovering &&
+			camera->options->wait_readers > 1) { /* not the source's fault */
+			camera->recovering = false;
+			camera_set_state(camera, CAMERA_WAITING, 0, "");
+		}
+		(void)sleep_until(camera, -1, 0, INT64_MAX);
 	}
 }
 
-static enum camera_state state_streaming(struct camera *camera)
+/* Runs the opened source until it gives up or is given up. */
+static enum stream_outcome start_and_stream(struct camera *camera, int *ret_error)
+{
+	enum stream_outcome outcome;
+
+	*ret_error = start(camera);
+	if (*ret_error < 0)
+		return STREAM_FAILED;
+	outcome = stream(camera, ret_error);
+	stop(camera);
+	return outcome;
+}
+
+static enum camera_state leave_stream(struct camera *camera, enum stream_outcome outcome, int error)
 {
 	struct source *source = camera->source;
-	struct source_slots slots = {.count = camera->pool->slot_count,
-		.size = (uint32_t)camera->pool->header->slot_stride};
-	enum source_outcome outcome;
 	char text[SOURCE_TEXT_SIZE];
-	int error;
 
-	for (uint32_t i = 0; i < slots.count; i++)
-		slots.slots[i] = pool_slot_data(camera->pool, i);
-	error = source->ops->start(source, &slots);
-	if (error < 0) {
-		snprintf(text, sizeof text, "%s", source->error);
-		source->ops->close(source);
-		return fail(camera, error, text);
-	}
-	camera->starved = false;
-	outcome = stream(camera, &error);
-	if (camera->pool->newest > 0) /* it did work */
-		camera->backoff_ns = BACKOFF_MIN_NS;
 	snprintf(text, sizeof text, "%s", source->error);
-	source->ops->stop(source);
 	source->ops->close(source);
-	if (outcome == SOURCE_ENDED)
-		return CAMERA_ENDED;
-	if (outcome == SOURCE_TRY_AGAIN) {
+	switch (outcome) {
+	case STREAM_UNWANTED:
 		camera_give_up_pool(camera);
 		return CAMERA_IDLE;
+	case STREAM_ENDED:
+		return CAMERA_ENDED;
+	case STREAM_CHANGED:
+		if (camera->pool->newest == 0) /* again and again? */
+			return fail(camera, -EAGAIN, text);
+		camera_give_up_pool(camera);
+		complain(camera, CAMERA_OPENING, 0, text);
+		return CAMERA_OPENING;
+	case STREAM_STALLED:
+		snprintf(text, sizeof text,
+			"no frame comes, and starting it anew did not help: it is opened again; if "
+			"that goes on, try another cable or port");
+		return fail(camera, -ETIMEDOUT, text);
+	case STREAM_FAILED:
+		break;
 	}
 	return fail(camera, error, text);
 }
 
+static enum camera_state state_streaming(struct camera *camera)
+{
+	int error;
+	enum stream_outcome outcome = start_and_stream(camera, &error);
+	char text[SOURCE_TEXT_SIZE];
+
+	if (outcome != STREAM_STALLED)
+		return leave_stream(camera, outcome, error);
+	snprintf(text, sizeof text, "no frame for %.3g s: it is started anew",
+		(double)patience(camera) / NSEC_PER_SEC);
+	complain(camera, CAMERA_STALLED, -ETIMEDOUT, text);
+	return CAMERA_STALLED;
+}
+
+/* The same buffers, the same pool: only the stream is switched off and on. */
+static enum camera_state state_stalled(struct camera *camera)
+{
+	int error;
+	enum stream_outcome outcome = start_and_stream(camera, &error);
+
+	/* it came back to life, and fell silent again: that is a stall like the first */
+	if (outcome == STREAM_STALLED && !camera->recovering) {
+		complain(camera, CAMERA_STALLED, -ETIMEDOUT, "no frame comes: it is started anew");
+		return CAMERA_STALLED;
+	}
+	return leave_stream(camera, outcome, error);
+}
+
 static enum camera_state state_backoff(struct camera *camera)
 {
+	const struct source_ops *ops = camera->source->ops;
 	int64_t deadline = clock_now() + camera->backoff_ns;
+	int watch = ops->watch != NULL ? ops->watch(camera->source) : -1;
 
 	camera->backoff_ns *= 2;
 	if (camera->backoff_ns > BACKOFF_MAX_NS)
@@ -487,9 +642,8 @@ static enum camera_state state_backoff(struct camera *camera)
 			return CAMERA_FINISHED;
 		if (camera->wanted == 0)
 			return CAMERA_IDLE;
-		if (clock_now() >= deadline)
+		if (clock_now() >= deadline || sleep_until(camera, watch, POLLIN, deadline))
 			return CAMERA_OPENING;
-		sleep_until(camera, -1, 0, deadline);
 	}
 }
 
@@ -503,44 +657,45 @@ static enum camera_state state_ended(struct camera *camera)
 				       ? CAMERA_IDLE
 				       : CAMERA_FINISHED;
 		}
-		sleep_until(camera, -1, 0, INT64_MAX);
+		(void)sleep_until(camera, -1, 0, INT64_MAX);
+	}
+}
+
+/* Is the next state news, or one of the steps of an attempt that may fail again? */
+static bool is_news(const struct camera *camera, enum camera_state state)
+{
+	switch (state) {
+	case CAMERA_OPENING:
+	case CAMERA_WAITING:
+	case CAMERA_STREAMING:
+		return !camera->recovering;
+	case CAMERA_STALLED:
+	case CAMERA_BACKOFF:
+		return false; /* complain() has said it, with the reason */
+	default:
+		return true;
 	}
 }
 
 void *capture_run(void *userdata)
 {
+	static enum camera_state (*const handlers[])(struct camera *) = {
+		[CAMERA_IDLE] = state_idle,
+		[CAMERA_OPENING] = state_opening,
+		[CAMERA_WAITING] = state_waiting,
+		[CAMERA_STREAMING] = state_streaming,
+		[CAMERA_STALLED] = state_stalled,
+		[CAMERA_BACKOFF] = state_backoff,
+		[CAMERA_ENDED] = state_ended,
+	};
 	struct camera *camera = userdata;
-	enum camera_state state = CAMERA_IDLE, old = CAMERA_IDLE;
+	enum camera_state state = CAMERA_IDLE;
 
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 	while (state != CAMERA_FINISHED) {
-		/* fail() has entered BACKOFF with its reason, which stays while it is tried again
-		 */
-		if (state != CAMERA_BACKOFF && !(state == CAMERA_OPENING && old == CAMERA_BACKOFF))
+		if (is_news(camera, state))
 			camera_set_state(camera, state, 0, "");
-		old = state;
-		switch (state) {
-		case CAMERA_IDLE:
-			state = state_idle(camera);
-			break;
-		case CAMERA_OPENING:
-			state = state_opening(camera);
-			break;
-		case CAMERA_WAITING:
-			state = state_waiting(camera);
-			break;
-		case CAMERA_STREAMING:
-			state = state_streaming(camera);
-			break;
-		case CAMERA_BACKOFF:
-			state = state_backoff(camera);
-			break;
-		case CAMERA_ENDED:
-			state = state_ended(camera);
-			break;
-		case CAMERA_FINISHED:
-			break;
-		}
+		state = handlers[state](camera);
 	}
 	if (camera->snapshot.state != CAMERA_FINISHED) /* else fail() said why */
 		camera_set_state(camera, CAMERA_FINISHED, 0, "");

@@ -33,6 +33,8 @@ struct camera {
 	bool abandoned;
 	bool quit;
 
+	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
+
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
@@ -41,6 +43,10 @@ struct camera {
 	bool quitting, leaving; /* quit and abandoned */
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
+	int64_t alive_ns; /* when the source last gave a frame, or was started */
+	/* Frames were missing, and people were told why: they are told of the next state when the
+	 * first frame has come, not of each attempt. */
+	bool recovering;
 	int64_t realtime_due_ns;
 	bool starved; /* no slot could be had; counted once */
 };

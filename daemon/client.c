@@ -108,6 +108,7 @@ static enum wire_source_state wire_state(const struct camera_snapshot *snapshot)
 		return WIRE_SOURCE_STARTING;
 	case CAMERA_STREAMING:
 		return WIRE_SOURCE_ONLINE;
+	case CAMERA_STALLED:
 	case CAMERA_BACKOFF:
 		return WIRE_SOURCE_OFFLINE;
 	case CAMERA_ENDED:

@@ -40,6 +40,9 @@ struct options {
 	uint32_t wait_readers; /* start the source when that many are there; at least 1 */
 
 	uint64_t idle_timeout_ns;
+	uint64_t stall_timeout_ns; /* a device that is silent for so long is started anew; 0: never
+				    */
+	bool publish_bad;          /* damaged frames are published, with a flag */
 	bool always_on;
 	bool wait;         /* a device that is missing at start is waited for */
 	bool check_config; /* only say whether the configuration is right */

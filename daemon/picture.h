@@ -3,17 +3,19 @@
 #define CAMTAP_DAEMON_PICTURE_H
 
 /*
- * The moving test picture: diagonal colour bars with a little noise, and the frame's sequence number.
- * It shows that it is untorn, without one's knowing how it was made:
+ * The moving test picture: diagonal colour bars with a little noise, and the frame's sequence
+ * number. It shows that it is untorn, without one's knowing how it was made:
  *
- * - In every plane, each line is the line above shifted left by one group (the plane's smallest unit: one
- *   pixel of NV12's Y plane, one CbCr pair of its second plane, one YUYV pair of pixels). The noise makes
- *   a line of another frame break this. The top PICTURE_STAMP_LINES lines of plane 0 are excepted:
- * - they show the sequence number as 32 blocks of width / 32 pixels, rounded down to whole groups, most
- *   significant bit left, white (1) or black (0); what is right of the last block belongs to the bars.
+ * - In every plane, each line is the line above shifted left by one group (the plane's smallest
+ * unit: one pixel of NV12's Y plane, one CbCr pair of its second plane, one YUYV pair of pixels).
+ * The noise makes a line of another frame break this. The top PICTURE_STAMP_LINES lines of plane 0
+ * are excepted:
+ * - they show the sequence number as 32 blocks of width / 32 pixels, rounded down to whole groups,
+ * most significant bit left, white (1) or black (0); what is right of the last block belongs to the
+ * bars.
  *
- * A tear exactly below the number, or between two planes, is seen by picture_verify() only, which knows
- * every byte. From one frame to the next the bars move PICTURE_STEP pixels to the left.
+ * A tear exactly below the number, or between two planes, is seen by picture_verify() only, which
+ * knows every byte. From one frame to the next the bars move PICTURE_STEP pixels to the left.
  */
 
 #include "format.h"

@@ -44,8 +44,8 @@ struct server {
 	struct client *dead; /* closed by the reaper, to be freed */
 };
 
-/* SIGTERM, SIGINT and SIGHUP wait for the event loop. To be called before there is a listener, which
- * has a socket to remove, and before any thread is made. */
+/* SIGTERM, SIGINT and SIGHUP wait for the event loop. To be called before there is a listener,
+ * which has a socket to remove, and before any thread is made. */
 void server_block_signals(void);
 
 /* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after

@@ -292,6 +292,29 @@ const struct setting settings[] = {
 	},
 
 	{
+		.section = "Camera",
+		.key = "stall_timeout",
+		.argument = "TIME",
+		.help = "A V4L2 device that delivers no frame for so long is started anew, and, if "
+			"that does not help, opened anew; 0: never.",
+		.allowed = "a time span such as 2s or 1min, at most 1h; 0 for never",
+		.default_value = "2s",
+		.parse = set_timespan,
+		MEMBER(stall_timeout_ns),
+		.max = 60 * NSEC_PER_MINUTE,
+	},
+	{
+		.section = "Camera",
+		.key = "publish_bad",
+		.help = "Publish damaged frames, too, with a flag that says so. They are counted "
+			"in any case.",
+		.allowed = "yes or no",
+		.default_value = "no",
+		.parse = set_boolean,
+		MEMBER(publish_bad),
+	},
+
+	{
 		.section = "Pool",
 		.key = "slots",
 		.argument = "N|auto",

@@ -382,7 +382,8 @@ static int recording_take(struct source *source, struct source_frame *ret_frame)
 		break;
 	case RECORDING_CORRUPT:
 		slot_queue_pop(&recording->queue);
-		*ret_frame = (struct source_frame){.slot = slot};
+		*ret_frame = (struct source_frame){
+			.slot = slot, .damage = SOURCE_DAMAGE_CONTENT, .media_time_ns = -1};
 		recording->sequence++;
 		pace(recording, now);
 		return SOURCE_CORRUPT;

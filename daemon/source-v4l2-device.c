@@ -32,7 +32,7 @@ int v4l2_device_fail(const struct v4l2_device *device, int error, const char *do
 	switch (error) {
 	case -EBUSY:
 		return source_fail(device->source, error,
-			"%s is used by another program (fuser -v %s shows it)", path, path);
+			"%s is used by another program: `camtap list` names it", path);
 	case -ENODEV:
 	case -ENXIO:
 		return source_fail(device->source, error, "%s has been unplugged", path);
@@ -77,7 +77,7 @@ static int fail_open(const struct v4l2_device *device, int error)
 }
 
 /* Can frames be captured from it by what this source does? */
-static int check_capabilities(const struct v4l2_device *device)
+static int check_capabilities(struct v4l2_device *device)
 {
 	struct v4l2_capability capability = {0};
 	struct source *source = device->source;
@@ -102,13 +102,9 @@ static int check_capabilities(const struct v4l2_device *device)
 	if (capabilities & (V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE))
 		return source_fail(source, -ENOTSUP,
 			"%s is a codec or a scaler (memory to memory), no camera", path);
-	if (!(capabilities & V4L2_CAP_VIDEO_CAPTURE)) {
-		if (capabilities & V4L2_CAP_VIDEO_CAPTURE_MPLANE)
-			return source_fail(source, -ENOTSUP,
-				"%s captures by the multi-planar interface only, which camtapd "
-				"does "
-				"not know yet",
-				path);
+	device->type = capabilities & V4L2_CAP_VIDEO_CAPTURE ? V4L2_BUF_TYPE_VIDEO_CAPTURE
+							     : V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+	if (!(capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE))) {
 		if (capabilities & V4L2_CAP_META_CAPTURE)
 			return source_fail(source, -ENOTSUP,
 				"%s carries data about pictures, no pictures: use the camera's "
@@ -143,13 +139,16 @@ int v4l2_device_open(struct v4l2_device *device, bool conversion)
 	if (device->fd < 0)
 		return fail_open(device, -errno);
 	/* Before libv4l2 knows the fd, which passes ioctls through until then: its multi-planar
-	 * plugin would hide what the device is. */
+	 * plugin would hide what the device is, and so libv4l2 never gets to know such a one. */
 	r = check_capabilities(device);
 	if (r < 0) {
 		close(device->fd);
 		device->fd = -1;
 		return r;
 	}
+	device->conversion = conversion && !v4l2_device_is_multiplanar(device);
+	if (v4l2_device_is_multiplanar(device))
+		return 0;
 	if (v4l2_fd_open(device->fd, conversion ? 0 : V4L2_DISABLE_CONVERSION) < 0) {
 		r = -errno;
 		close(device->fd);
@@ -161,7 +160,6 @@ int v4l2_device_open(struct v4l2_device *device, bool conversion)
 	 * which has been looked at by now, still gets them. */
 	if (conversion && v4l2_log_file == NULL)
 		v4l2_log_file = fopen("/dev/null", "we");
-	device->conversion = conversion;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
  * Functions that can fail return a negative errno and leave the line for people in source->error.
  */
 
+#include <linux/videodev2.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,11 +19,20 @@ struct v4l2_device {
 	struct source *source; /* whose error text is written; set by the caller */
 	const char *path;      /* likewise */
 	int fd;                /* -1: closed */
+	uint32_t type;         /* enum v4l2_buf_type: VIDEO_CAPTURE or VIDEO_CAPTURE_MPLANE */
 	bool conversion;       /* libv4l2 makes formats that the device has not */
+	bool events;           /* POLLPRI: v4l2_input_has_changed() should look */
 };
 
+/* A frame may lie in several memory planes, and bytes may precede it there. */
+static inline bool v4l2_device_is_multiplanar(const struct v4l2_device *device)
+{
+	return device->type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+}
+
 /* Opens the node: non-blocking, close-on-exec, with libv4l2's conversion or without. Refuses what
- * cannot be captured from with a line that says what it is and what works instead. */
+ * cannot be captured from with a line that says what it is and what works instead. libv4l2 converts
+ * nothing for multi-planar devices: `conversion` is ignored there. */
 int v4l2_device_open(struct v4l2_device *device, bool conversion);
 void v4l2_device_close(struct v4l2_device *device);
 

@@ -17,7 +17,8 @@
 /* One of the things that a device can do, and, with zeros for what was left out, what was asked
  * for. */
 struct offer {
-	uint32_t fourcc;
+	uint32_t fourcc;        /* of format.h */
+	uint32_t device_fourcc; /* the same with its memory planes: NM12 */
 	uint32_t width, height;
 	uint32_t rate_numerator, rate_denominator; /* 0/0: unknown */
 };
@@ -106,12 +107,31 @@ static void list_add_format(struct list *list, uint32_t fourcc)
 
 /* ---- enumeration ---- */
 
-/* The index-th format that can be used; false: there are no more. *ret_known: of our table. */
+/* What is in the planes of a format that has a memory plane for each of them. */
+static uint32_t content_of(uint32_t device_fourcc)
+{
+	static const struct {
+		uint32_t device_fourcc, fourcc;
+	} formats[] = {
+		{V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_NV12},
+		{V4L2_PIX_FMT_NV21M, V4L2_PIX_FMT_NV21},
+		{V4L2_PIX_FMT_NV16M, V4L2_PIX_FMT_NV16},
+		{V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YUV420},
+		{V4L2_PIX_FMT_YVU420M, V4L2_PIX_FMT_YVU420},
+		{V4L2_PIX_FMT_YUV422M, V4L2_PIX_FMT_YUV422P},
+	};
+
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+		if (formats[i].device_fourcc == device_fourcc)
+			return formats[i].fourcc;
+	return device_fourcc;
+}
+
+/* The index-th format of the device; false: there are no more. */
 static bool enumerate_format(
 	const struct v4l2_device *device, uint32_t index, struct v4l2_fmtdesc *ret_description)
 {
-	*ret_description =
-		(struct v4l2_fmtdesc){.index = index, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE};
+	*ret_description = (struct v4l2_fmtdesc){.index = index, .type = device->type};
 	return index < ENUMERATION_MAX &&
 	       v4l2_device_ioctl(device, VIDIOC_ENUM_FMT, ret_description) == 0;
 }
@@ -128,7 +148,7 @@ static bool enumerate_interval(const struct v4l2_device *device, const struct of
 	uint32_t index, struct v4l2_frmivalenum *ret_interval)
 {
 	*ret_interval = (struct v4l2_frmivalenum){.index = index,
-		.pixel_format = offer->fourcc,
+		.pixel_format = offer->device_fourcc,
 		.width = offer->width,
 		.height = offer->height};
 	return index < ENUMERATION_MAX &&
@@ -140,7 +160,7 @@ bool v4l2_format_offered(const struct v4l2_device *device, uint32_t fourcc)
 	struct v4l2_fmtdesc description;
 
 	for (uint32_t i = 0; enumerate_format(device, i, &description); i++)
-		if (description.pixelformat == fourcc)
+		if (content_of(description.pixelformat) == fourcc)
 			return true;
 	return false;
 }
@@ -183,6 +203,11 @@ static bool is_better(const struct search *search, const struct offer *a, const 
 		return a_current;
 	if (preference(a->fourcc) != preference(b->fourcc))
 		return preference(a->fourcc) < preference(b->fourcc);
+	if ((a->device_fourcc == search->current.device_fourcc) !=
+		(b->device_fourcc == search->current.device_fourcc))
+		return a->device_fourcc == search->current.device_fourcc;
+	if ((a->device_fourcc == a->fourcc) != (b->device_fourcc == b->fourcc))
+		return a->device_fourcc == a->fourcc; /* all in one piece */
 	return rate_of(a) > rate_of(b);
 }
 
@@ -225,15 +250,15 @@ static uint32_t nearest(uint32_t value, uint32_t min, uint32_t max, uint32_t ste
 }
 
 /* Considers the sizes of a format. */
-static void search_sizes(struct search *search, uint32_t fourcc)
+static void search_sizes(struct search *search, uint32_t device_fourcc)
 {
 	/* what stands for any size */
 	const struct offer *any = search->wanted.width != 0 ? &search->wanted : &search->current;
-	struct offer offer = {.fourcc = fourcc};
+	struct offer offer = {.fourcc = content_of(device_fourcc), .device_fourcc = device_fourcc};
 	struct v4l2_frmsizeenum size;
 	uint32_t i;
 
-	for (i = 0; enumerate_size(search->device, fourcc, i, &size); i++) {
+	for (i = 0; enumerate_size(search->device, device_fourcc, i, &size); i++) {
 		if (size.type != V4L2_FRMSIZE_TYPE_DISCRETE)
 			break;
 		offer.width = size.discrete.width;
@@ -246,7 +271,7 @@ static void search_sizes(struct search *search, uint32_t fourcc)
 		return;
 	offer.width = any->width;
 	offer.height = any->height;
-	if (enumerate_size(search->device, fourcc, 0, &size)) {
+	if (enumerate_size(search->device, device_fourcc, 0, &size)) {
 		const struct v4l2_frmsize_stepwise *range = &size.stepwise;
 
 		offer.width =
@@ -262,10 +287,12 @@ static void search_sizes(struct search *search, uint32_t fourcc)
 
 static bool is_usable(const struct search *search, const struct v4l2_fmtdesc *description)
 {
-	if (format_find(description->pixelformat) == NULL)
+	uint32_t fourcc = content_of(description->pixelformat);
+
+	if (format_find(fourcc) == NULL)
 		return false;
 	if (search->wanted.fourcc != 0)
-		return description->pixelformat == search->wanted.fourcc;
+		return fourcc == search->wanted.fourcc;
 	return !(description->flags & V4L2_FMT_FLAG_EMULATED);
 }
 
@@ -286,9 +313,11 @@ static int refuse_format(const struct search *search)
 	struct v4l2_fmtdesc description;
 	char name[FORMAT_TEXT_SIZE];
 
-	for (uint32_t i = 0; enumerate_format(search->device, i, &description); i++)
-		list_add_format(format_find(description.pixelformat) != NULL ? &known : &unknown,
-			description.pixelformat);
+	for (uint32_t i = 0; enumerate_format(search->device, i, &description); i++) {
+		uint32_t fourcc = content_of(description.pixelformat);
+
+		list_add_format(format_find(fourcc) != NULL ? &known : &unknown, fourcc);
+	}
 	format_print(search->wanted.fourcc, name);
 	if (known.text[0] == '\0')
 		return source_fail(search->device->source, -EINVAL,
@@ -391,36 +420,84 @@ static int refuse(const struct search *search)
 
 /* ---- setting ---- */
 
-static int set_format(
-	const struct search *search, const struct offer *offer, struct v4l2_pix_format *ret_pix)
+/* The two kinds of struct v4l2_format as one. */
+static void read_format(const struct v4l2_format *format, struct v4l2_choice *ret_choice)
 {
-	struct v4l2_format format = {.type = V4L2_BUF_TYPE_VIDEO_CAPTURE};
-	struct v4l2_pix_format *pix = &format.fmt.pix;
+	const struct v4l2_pix_format_mplane *planar = &format->fmt.pix_mp;
+	const struct v4l2_pix_format *pix = &format->fmt.pix;
+
+	if (format->type == V4L2_BUF_TYPE_VIDEO_CAPTURE) {
+		*ret_choice = (struct v4l2_choice){.fourcc = pix->pixelformat,
+			.width = pix->width,
+			.height = pix->height,
+			.field = pix->field,
+			.colorspace = pix->colorspace,
+			.ycbcr_enc = pix->ycbcr_enc,
+			.quantization = pix->quantization,
+			.xfer_func = pix->xfer_func,
+			.memory_plane_count = 1};
+		ret_choice->memory_planes[0].sizeimage = pix->sizeimage;
+		ret_choice->memory_planes[0].bytesperline = pix->bytesperline;
+		return;
+	}
+	*ret_choice = (struct v4l2_choice){.fourcc = planar->pixelformat,
+		.width = planar->width,
+		.height = planar->height,
+		.field = planar->field,
+		.colorspace = planar->colorspace,
+		.ycbcr_enc = planar->ycbcr_enc,
+		.quantization = planar->quantization,
+		.xfer_func = planar->xfer_func,
+		.memory_plane_count = planar->num_planes};
+	for (uint32_t i = 0; i < planar->num_planes && i < FORMAT_PLANES_MAX; i++) {
+		ret_choice->memory_planes[i].sizeimage = planar->plane_fmt[i].sizeimage;
+		ret_choice->memory_planes[i].bytesperline = planar->plane_fmt[i].bytesperline;
+	}
+}
+
+static int set_format(
+	const struct search *search, const struct offer *offer, struct v4l2_choice *ret_choice)
+{
+	struct v4l2_format format = {.type = search->device->type};
+	struct v4l2_choice choice;
 	int r;
 
-	pix->width = offer->width;
-	pix->height = offer->height;
-	pix->pixelformat = offer->fourcc;
-	pix->field = V4L2_FIELD_ANY;
-	pix->priv = V4L2_PIX_FMT_PRIV_MAGIC;
+	if (v4l2_device_is_multiplanar(search->device)) {
+		format.fmt.pix_mp.width = offer->width;
+		format.fmt.pix_mp.height = offer->height;
+		format.fmt.pix_mp.pixelformat = offer->device_fourcc;
+		format.fmt.pix_mp.field = V4L2_FIELD_ANY;
+	} else {
+		format.fmt.pix.width = offer->width;
+		format.fmt.pix.height = offer->height;
+		format.fmt.pix.pixelformat = offer->device_fourcc;
+		format.fmt.pix.field = V4L2_FIELD_ANY;
+		format.fmt.pix.priv = V4L2_PIX_FMT_PRIV_MAGIC;
+	}
 	r = v4l2_device_ioctl(search->device, VIDIOC_S_FMT, &format);
 	if (r < 0)
 		return v4l2_device_fail(search->device, r, "setting the format");
+	read_format(&format, &choice);
 	/* drivers give something else instead of an error */
-	if (pix->pixelformat != offer->fourcc)
+	if (choice.fourcc != offer->device_fourcc)
 		return refuse_format(search);
-	if (pix->width != offer->width || pix->height != offer->height)
+	if (choice.width != offer->width || choice.height != offer->height)
 		return source_fail(search->device->source, -EINVAL,
 			"%s has no size %ux%u, the nearest is %ux%u", search->device->path,
-			offer->width, offer->height, pix->width, pix->height);
-	*ret_pix = *pix;
+			offer->width, offer->height, choice.width, choice.height);
+	if (choice.memory_plane_count < 1 || choice.memory_plane_count > FORMAT_PLANES_MAX)
+		return source_fail(search->device->source, -EINVAL,
+			"%s: the driver's format cannot be right: %u memory planes",
+			search->device->path, choice.memory_plane_count);
+	choice.fourcc = offer->fourcc;
+	*ret_choice = choice;
 	return 0;
 }
 
 /* Sets the offer's rate, if it has one, and writes the device's into it. */
 static int set_frame_rate(const struct search *search, struct offer *offer)
 {
-	struct v4l2_streamparm parameters = {.type = V4L2_BUF_TYPE_VIDEO_CAPTURE};
+	struct v4l2_streamparm parameters = {.type = search->device->type};
 	struct v4l2_captureparm *capture = &parameters.parm.capture;
 	int r = -ENOTTY;
 
@@ -445,27 +522,29 @@ static int set_frame_rate(const struct search *search, struct offer *offer)
 int v4l2_format_negotiate(const struct v4l2_device *device, const struct options *options,
 	struct v4l2_choice *ret_choice)
 {
-	struct v4l2_format format = {.type = V4L2_BUF_TYPE_VIDEO_CAPTURE};
+	struct v4l2_format format = {.type = device->type};
 	struct search search = {.device = device,
 		.wanted = {.fourcc = options->fourcc,
 			.width = options->width,
 			.height = options->height,
 			.rate_numerator = options->rate_numerator,
 			.rate_denominator = options->rate_denominator}};
-	struct v4l2_choice choice;
+	struct v4l2_choice current, choice;
 	int r;
 
 	r = v4l2_device_ioctl(device, VIDIOC_G_FMT, &format);
 	if (r < 0)
 		return v4l2_device_fail(device, r, "asking for its format");
-	search.current.fourcc = format.fmt.pix.pixelformat;
-	search.current.width = format.fmt.pix.width;
-	search.current.height = format.fmt.pix.height;
+	read_format(&format, &current);
+	search.current.fourcc = content_of(current.fourcc);
+	search.current.device_fourcc = current.fourcc;
+	search.current.width = current.width;
+	search.current.height = current.height;
 
 	search_formats(&search);
 	if (search.best.fourcc == 0)
 		return refuse(&search);
-	r = set_format(&search, &search.best, &choice.pix);
+	r = set_format(&search, &search.best, &choice);
 	if (r < 0)
 		return r;
 	r = set_frame_rate(&search, &search.best);

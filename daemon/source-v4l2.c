@@ -23,28 +23,33 @@
 #include "source.h"
 
 #include "clock.h"
+#include "device-watch.h"
 #include "format.h"
 #include "jpeg-scan.h"
+#include "log.h"
 #include "options.h"
 #include "sequence.h"
 #include "slot-queue.h"
 #include "source-v4l2-device.h"
 #include "source-v4l2-format.h"
+#include "source-v4l2-identity.h"
+#include "source-v4l2-input.h"
+#include "source-v4l2-queue.h"
 
 #include <errno.h>
-#include <libv4l2.h>
-#include <linux/videodev2.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define BUFFERS_MAX       64
 #define COPY_BUFFER_COUNT 4 /* the driver's own buffers: what it can fill while nobody copies */
 
-_Static_assert(BUFFERS_MAX >= POOL_SLOTS_MAX, "a buffer for each slot, if the driver has as many");
+_Static_assert(V4L2_QUEUE_BUFFERS_MAX >= POOL_SLOTS_MAX,
+	"a buffer for each slot, if the driver has as many");
+_Static_assert((int)FORMAT_PLANES_MAX <= POOL_PLANES_MAX, "a frame's planes fit into a slot's");
 
 enum transfer {
 	TRANSFER_USERPTR,
@@ -52,31 +57,31 @@ enum transfer {
 	TRANSFER_LIBV4L2,
 };
 
-struct buffer {
-	uint32_t slot; /* USERPTR: the slot that is queued under this index */
-	bool queued;   /* the driver has it */
-	uint8_t *data; /* MMAP: NULL if not mapped */
-	size_t size;
-};
-
 struct source_v4l2 {
 	struct source source;
 	const struct options *options;
-	char *path;
-	bool userptr_refused; /* a slot was refused: copy from now on */
+	struct v4l2_identity identity;
+	struct device_watch watch; /* while it is away */
+	bool userptr_refused;      /* a slot was refused: copy from now on */
 
 	/* From open() to close(): */
 	struct v4l2_device device;
 	struct v4l2_choice choice;
-	struct format_layout layout;
+	struct format_layout layout; /* within the slot */
 	bool compressed, jpeg;
 	enum transfer transfer;
 	uint32_t slots_needed;
+	uint32_t frame_size; /* bytes of a slot that a frame takes at most */
+	struct {
+		uint32_t offset;   /* where in the slot the memory plane is */
+		uint32_t size;     /* bytes, a multiple of the page size */
+		uint32_t expected; /* bytes of data that a whole frame has there; compressed: 1 */
+	} memory_planes[FORMAT_PLANES_MAX];
 
 	/* From start() to stop(): */
 	struct source_slots slots;
-	struct buffer buffers[BUFFERS_MAX];
-	uint32_t buffer_count;
+	struct v4l2_queue queue;
+	uint32_t slot_of[V4L2_QUEUE_BUFFERS_MAX]; /* USERPTR: what is queued under this index */
 	struct slot_queue waiting; /* slots that were given and are not queued in the driver */
 	uint32_t given;            /* slots since start() */
 	bool streaming;
@@ -87,44 +92,6 @@ struct source_v4l2 {
 static struct source_v4l2 *get(struct source *source)
 {
 	return (struct source_v4l2 *)source;
-}
-
-static uint32_t memory_of(const struct source_v4l2 *v4l2)
-{
-	return v4l2->transfer == TRANSFER_USERPTR ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_MMAP;
-}
-
-/* Asks for count buffers (0: gives them back). *ret_count is what the driver made of it. */
-static int request_buffers(
-	const struct source_v4l2 *v4l2, uint32_t memory, uint32_t count, uint32_t *ret_count)
-{
-	struct v4l2_requestbuffers request = {
-		.count = count, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = memory};
-	int r = v4l2_device_ioctl(&v4l2->device, VIDIOC_REQBUFS, &request);
-
-	if (r == 0 && ret_count != NULL)
-		*ret_count = request.count;
-	return r;
-}
-
-static int queue_userptr(
-	const struct source_v4l2 *v4l2, uint32_t index, const uint8_t *data, uint32_t size)
-{
-	struct v4l2_buffer buffer = {.index = index,
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.memory = V4L2_MEMORY_USERPTR,
-		.length = size};
-
-	buffer.m.userptr = (unsigned long)data;
-	return v4l2_device_ioctl(&v4l2->device, VIDIOC_QBUF, &buffer);
-}
-
-static int queue_mmap(const struct source_v4l2 *v4l2, uint32_t index)
-{
-	struct v4l2_buffer buffer = {
-		.index = index, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP};
-
-	return v4l2_device_ioctl(&v4l2->device, VIDIOC_QBUF, &buffer);
 }
 
 /* ---- create, destroy ---- */
@@ -145,30 +112,27 @@ static int capture_create(const struct options *options, const char *argument,
 		return -EINVAL;
 	}
 	v4l2 = calloc(1, sizeof *v4l2);
-	if (v4l2 == NULL)
-		goto no_memory;
-	v4l2->path = strdup(argument);
-	if (v4l2->path == NULL)
-		goto no_memory;
+	if (v4l2 == NULL || v4l2_identity_init(&v4l2->identity, argument) < 0) {
+		free(v4l2);
+		snprintf(error, SOURCE_TEXT_SIZE, "out of memory");
+		return -ENOMEM;
+	}
 	v4l2->source.ops = &source_v4l2;
 	v4l2->options = options;
+	v4l2->watch = DEVICE_WATCH_NONE;
 	v4l2->device.fd = -1;
-	v4l2->device.path = v4l2->path;
+	v4l2->device.path = v4l2->identity.path;
 	v4l2->device.source = &v4l2->source;
 	*ret_source = &v4l2->source;
 	return 0;
-
-no_memory:
-	free(v4l2);
-	snprintf(error, SOURCE_TEXT_SIZE, "out of memory");
-	return -ENOMEM;
 }
 
 static void capture_destroy(struct source *source)
 {
 	struct source_v4l2 *v4l2 = get(source);
 
-	free(v4l2->path);
+	device_watch_end(&v4l2->watch);
+	v4l2_identity_finish(&v4l2->identity);
 	free(v4l2);
 }
 
@@ -186,7 +150,7 @@ static int open_device(struct source_v4l2 *v4l2)
 	if (r < 0)
 		return r;
 	if (options->fourcc == 0 || device->conversion ||
-		v4l2_format_offered(device, options->fourcc))
+		v4l2_format_offered(device, options->fourcc) || v4l2_device_is_multiplanar(device))
 		return 0;
 	v4l2_device_close(device);
 	r = v4l2_device_open(device, true);
@@ -197,55 +161,132 @@ static int open_device(struct source_v4l2 *v4l2)
 	format_print(options->fourcc, name);
 	v4l2_device_close(device);
 	return source_fail(&v4l2->source, -EINVAL,
-		"%s has %s only by libv4l2's conversion: use --memory auto or libv4l2", v4l2->path,
-		name);
+		"%s has %s only by libv4l2's conversion: use --memory auto or libv4l2",
+		device->path, name);
 }
 
-/* Where the planes of a frame will be. */
-static int lay_out(struct source_v4l2 *v4l2)
+/* Opens the camera that is meant, at the node where it is now. */
+static int find_and_open(struct source_v4l2 *v4l2)
 {
-	const struct v4l2_pix_format *pix = &v4l2->choice.pix;
-	const struct format_info *info = format_find(pix->pixelformat);
+	const char *path = v4l2_identity_find(&v4l2->identity);
+	struct stat status;
 	int r;
 
-	v4l2->compressed = info->flags & FORMAT_COMPRESSED;
-	v4l2->jpeg =
-		pix->pixelformat == V4L2_PIX_FMT_MJPEG || pix->pixelformat == V4L2_PIX_FMT_JPEG;
-	r = format_layout_init(
-		pix->pixelformat, pix->width, pix->height, pix->bytesperline, &v4l2->layout);
+	v4l2->device.path = path != NULL ? path : v4l2->identity.path;
+	if (path == NULL && access(v4l2->identity.path, F_OK) == 0)
+		return source_fail(&v4l2->source, -ENODEV,
+			"%s is another camera now: waiting for the one that was there to come back "
+			"to %s (restart camtapd to use this one)",
+			v4l2->identity.path, v4l2->identity.by_path);
+	r = open_device(v4l2);
 	if (r < 0)
-		return source_fail(&v4l2->source, r,
-			"%s: the driver's format cannot be right: %ux%u with %u bytes per line: %s",
-			v4l2->path, pix->width, pix->height, pix->bytesperline, strerror(-r));
-	if (pix->sizeimage > FORMAT_SIZE_MAX ||
-		(!v4l2->compressed && pix->sizeimage < v4l2->layout.size))
-		return source_fail(&v4l2->source, -EINVAL,
-			"%s: the driver's format cannot be right: frames of %u bytes where %u are "
-			"needed",
-			v4l2->path, pix->sizeimage, v4l2->layout.size);
+		return r;
+	if (fstat(v4l2->device.fd, &status) == 0)
+		v4l2_identity_remember(&v4l2->identity, status.st_rdev);
+	v4l2->device.path = v4l2->identity.path; /* what the administrator knows it by */
 	return 0;
 }
 
-static uint32_t frame_size(const struct source_v4l2 *v4l2)
+static int format_is_wrong(struct source_v4l2 *v4l2, int error, uint32_t plane)
 {
-	uint32_t size = v4l2->choice.pix.sizeimage;
+	return source_fail(&v4l2->source, error,
+		"%s: the driver's format cannot be right: %ux%u in %u memory planes, plane %u with "
+		"%u bytes per line and %u bytes",
+		v4l2->device.path, v4l2->choice.width, v4l2->choice.height,
+		v4l2->choice.memory_plane_count, plane,
+		v4l2->choice.memory_planes[plane].bytesperline,
+		v4l2->choice.memory_planes[plane].sizeimage);
+}
 
-	return size != 0 ? size : v4l2->layout.size;
+/* Each of the frame's planes has a memory plane of its own: they follow each other in the slot,
+ * each from a page on, since some drivers write to whole pages only. */
+static int lay_out_apart(struct source_v4l2 *v4l2)
+{
+	struct v4l2_choice *choice = &v4l2->choice;
+	struct format_layout smallest;
+	int r;
+
+	r = format_layout_init(choice->fourcc, choice->width, choice->height, 0, &smallest);
+	if (r < 0 || smallest.plane_count != choice->memory_plane_count)
+		return format_is_wrong(v4l2, r < 0 ? r : -EINVAL, 0);
+	for (uint32_t i = 0; i < smallest.plane_count; i++) {
+		struct format_plane *plane = &v4l2->layout.planes[i];
+
+		plane->stride = choice->memory_planes[i].bytesperline;
+		if (plane->stride < smallest.planes[i].stride || plane->stride > FORMAT_SIZE_MAX)
+			return format_is_wrong(v4l2, -EINVAL, i);
+		plane->offset = v4l2->memory_planes[i].offset;
+		if ((uint64_t)smallest.planes[i].size / smallest.planes[i].stride * plane->stride >
+			choice->memory_planes[i].sizeimage)
+			return format_is_wrong(v4l2, -EINVAL, i);
+		plane->size = smallest.planes[i].size / smallest.planes[i].stride * plane->stride;
+		v4l2->memory_planes[i].expected = plane->size;
+	}
+	v4l2->layout.plane_count = smallest.plane_count;
+	return 0;
+}
+
+/* Where memory planes and planes of a frame are in a slot. */
+static int lay_out(struct source_v4l2 *v4l2)
+{
+	struct v4l2_choice *choice = &v4l2->choice;
+	const struct format_info *info = format_find(choice->fourcc);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), offset = 0;
+	int r;
+
+	v4l2->compressed = info->flags & FORMAT_COMPRESSED;
+	v4l2->jpeg = choice->fourcc == V4L2_PIX_FMT_MJPEG || choice->fourcc == V4L2_PIX_FMT_JPEG;
+	r = format_layout_init(choice->fourcc, choice->width, choice->height,
+		choice->memory_planes[0].bytesperline, &v4l2->layout);
+	if (r < 0)
+		return format_is_wrong(v4l2, r, 0);
+	if (choice->memory_planes[0].sizeimage == 0 && choice->memory_plane_count == 1)
+		choice->memory_planes[0].sizeimage = v4l2->layout.size;
+	for (uint32_t i = 0; i < choice->memory_plane_count; i++) {
+		uint64_t size = (choice->memory_planes[i].sizeimage + page - 1) / page * page;
+
+		if (size == 0 || offset + size > FORMAT_SIZE_MAX)
+			return format_is_wrong(v4l2, -EINVAL, i);
+		v4l2->memory_planes[i].offset = (uint32_t)offset;
+		v4l2->memory_planes[i].size = (uint32_t)size;
+		offset += size;
+	}
+	v4l2->frame_size = (uint32_t)offset;
+	if (choice->memory_plane_count > 1)
+		return lay_out_apart(v4l2);
+	if (!v4l2->compressed && choice->memory_planes[0].sizeimage < v4l2->layout.size)
+		return format_is_wrong(v4l2, -EINVAL, 0);
+	v4l2->memory_planes[0].expected = v4l2->compressed ? 1 : v4l2->layout.size;
+	v4l2->frame_size = choice->memory_planes[0].sizeimage;
+	return 0;
+}
+
+/* Gives memory for a frame, laid out as a slot is, to the driver. */
+static int queue_userptr(
+	const struct source_v4l2 *v4l2, struct v4l2_queue *queue, uint32_t index, uint8_t *data)
+{
+	struct v4l2_queue_memory memory[FORMAT_PLANES_MAX];
+
+	for (uint32_t i = 0; i < queue->plane_count; i++)
+		memory[i] = (struct v4l2_queue_memory){.data = data + v4l2->memory_planes[i].offset,
+			.size = v4l2->memory_planes[i].size};
+	return v4l2_queue_give(queue, index, memory);
 }
 
 /* Does the driver take memory like the pool's? 0, or its error. *ret_least is the least number of
  * buffers that it works with (REQBUFS raises the number to that). */
 static int try_userptr(const struct source_v4l2 *v4l2, uint32_t *ret_least)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint32_t size = (uint32_t)((frame_size(v4l2) + page - 1) / page * page);
+	uint32_t last = v4l2->choice.memory_plane_count - 1;
+	size_t size = (size_t)v4l2->memory_planes[last].offset + v4l2->memory_planes[last].size;
+	struct v4l2_queue queue;
 	uint8_t *data;
 	int fd, r;
 
 	fd = memfd_create("camtap-probe", MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, size) < 0) {
+	if (ftruncate(fd, (off_t)size) < 0) {
 		r = -errno;
 		goto close_fd;
 	}
@@ -254,10 +295,12 @@ static int try_userptr(const struct source_v4l2 *v4l2, uint32_t *ret_least)
 		r = -errno;
 		goto close_fd;
 	}
-	r = request_buffers(v4l2, V4L2_MEMORY_USERPTR, 1, ret_least);
+	r = v4l2_queue_init(
+		&queue, &v4l2->device, V4L2_MEMORY_USERPTR, v4l2->choice.memory_plane_count, 1);
 	if (r == 0) {
-		r = queue_userptr(v4l2, 0, data, size);
-		(void)request_buffers(v4l2, V4L2_MEMORY_USERPTR, 0, NULL);
+		*ret_least = queue.count;
+		r = queue_userptr(v4l2, &queue, 0, data);
+		v4l2_queue_finish(&queue);
 	}
 
 	munmap(data, size);
@@ -280,6 +323,10 @@ static int choose_transfer(struct source_v4l2 *v4l2)
 		return 0;
 	}
 	v4l2->transfer = TRANSFER_MMAP;
+	if (memory == OPTIONS_MEMORY_LIBV4L2)
+		return source_fail(&v4l2->source, -EINVAL,
+			"%s: libv4l2 converts nothing for multi-planar devices: use --memory auto",
+			v4l2->device.path);
 	if (memory == OPTIONS_MEMORY_COPY ||
 		(memory == OPTIONS_MEMORY_AUTO && v4l2->userptr_refused))
 		return 0;
@@ -290,9 +337,8 @@ static int choose_transfer(struct source_v4l2 *v4l2)
 	if (r < 0 && memory == OPTIONS_MEMORY_USERPTR)
 		return source_fail(&v4l2->source, r,
 			"%s: its driver cannot write into the pool (USERPTR: %s): use --memory "
-			"auto "
-			"or copy",
-			v4l2->path, strerror(-r));
+			"auto or copy",
+			v4l2->device.path, strerror(-r));
 	if (r < 0)
 		return 0;
 	v4l2->transfer = TRANSFER_USERPTR;
@@ -303,21 +349,51 @@ static int choose_transfer(struct source_v4l2 *v4l2)
 	return 0;
 }
 
-static int capture_open(struct source *source, struct source_format *ret_format)
+static void describe_format(const struct source_v4l2 *v4l2, struct source_format *ret_format)
 {
 	static const char *const transfers[] = {
 		[TRANSFER_USERPTR] = "zero-copy (USERPTR)",
 		[TRANSFER_MMAP] = "one copy (MMAP)",
 		[TRANSFER_LIBV4L2] = "libv4l2 conversion (MMAP)",
 	};
+	const struct v4l2_choice *choice = &v4l2->choice;
+	struct pool_format *format = &ret_format->format;
+
+	*ret_format = (struct source_format){
+		.slots_needed = v4l2->slots_needed, .transfer = transfers[v4l2->transfer]};
+	format->fourcc = choice->fourcc;
+	format->width = choice->width;
+	format->height = choice->height;
+	format->field = choice->field;
+	format->colorspace = choice->colorspace;
+	format->ycbcr_enc = choice->ycbcr_enc;
+	format->quantization = choice->quantization;
+	format->xfer_func = choice->xfer_func;
+	format->rate_numerator = choice->rate_numerator;
+	format->rate_denominator = choice->rate_denominator;
+	format->frame_size = v4l2->frame_size;
+	format->plane_count = v4l2->layout.plane_count;
+	for (uint32_t i = 0; i < v4l2->layout.plane_count; i++) {
+		format->planes[i].offset = v4l2->layout.planes[i].offset;
+		format->planes[i].stride = v4l2->layout.planes[i].stride;
+	}
+}
+
+static int capture_open(struct source *source, struct source_format *ret_format)
+{
 	struct source_v4l2 *v4l2 = get(source);
-	const struct v4l2_pix_format *pix = &v4l2->choice.pix;
-	struct source_format format = {0};
 	int r;
 
-	r = open_device(v4l2);
+	/* before looking: what comes after this will be seen */
+	device_watch_begin(&v4l2->watch, v4l2->identity.path);
+	if (v4l2->identity.by_path != NULL)
+		device_watch_begin(&v4l2->watch, v4l2->identity.by_path);
+	r = find_and_open(v4l2);
 	if (r < 0)
 		return r;
+	r = v4l2_input_follow_signal(&v4l2->device);
+	if (r < 0)
+		goto close_device;
 	r = v4l2_format_negotiate(&v4l2->device, v4l2->options, &v4l2->choice);
 	if (r < 0)
 		goto close_device;
@@ -327,26 +403,8 @@ static int capture_open(struct source *source, struct source_format *ret_format)
 	r = choose_transfer(v4l2);
 	if (r < 0)
 		goto close_device;
-
-	format.format.fourcc = pix->pixelformat;
-	format.format.width = pix->width;
-	format.format.height = pix->height;
-	format.format.field = pix->field;
-	format.format.colorspace = pix->colorspace;
-	format.format.ycbcr_enc = pix->ycbcr_enc;
-	format.format.quantization = pix->quantization;
-	format.format.xfer_func = pix->xfer_func;
-	format.format.rate_numerator = v4l2->choice.rate_numerator;
-	format.format.rate_denominator = v4l2->choice.rate_denominator;
-	format.format.frame_size = frame_size(v4l2);
-	format.format.plane_count = v4l2->layout.plane_count;
-	for (uint32_t i = 0; i < v4l2->layout.plane_count; i++) {
-		format.format.planes[i].offset = v4l2->layout.planes[i].offset;
-		format.format.planes[i].stride = v4l2->layout.planes[i].stride;
-	}
-	format.slots_needed = v4l2->slots_needed;
-	format.transfer = transfers[v4l2->transfer];
-	*ret_format = format;
+	device_watch_end(&v4l2->watch); /* it is here */
+	describe_format(v4l2, ret_format);
 	return 0;
 
 close_device:
@@ -359,96 +417,72 @@ static void capture_close(struct source *source)
 	v4l2_device_close(&get(source)->device);
 }
 
-/* ---- start, stop ---- */
-
-static void unmap_buffers(struct source_v4l2 *v4l2)
+static int capture_watch(const struct source *source)
 {
-	for (uint32_t i = 0; i < v4l2->buffer_count; i++)
-		if (v4l2->buffers[i].data != NULL)
-			v4l2_munmap(v4l2->buffers[i].data, v4l2->buffers[i].size);
+	return ((const struct source_v4l2 *)source)->watch.fd;
 }
 
-static int map_buffer(struct source_v4l2 *v4l2, uint32_t index)
+/* ---- start, stop ---- */
+
+static int queue_mapped_buffers(struct source_v4l2 *v4l2)
 {
-	struct buffer *own = &v4l2->buffers[index];
-	struct v4l2_buffer buffer = {
-		.index = index, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = V4L2_MEMORY_MMAP};
-	void *data;
+	struct v4l2_queue *queue = &v4l2->queue;
 	int r;
 
-	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_QUERYBUF, &buffer);
+	r = v4l2_queue_map(queue);
 	if (r < 0)
-		return r;
-	data = v4l2_mmap(NULL, buffer.length, PROT_READ | PROT_WRITE, MAP_SHARED, v4l2->device.fd,
-		buffer.m.offset);
-	if (data == MAP_FAILED)
-		return -errno;
-	own->data = data;
-	own->size = buffer.length;
-	r = queue_mmap(v4l2, index);
-	own->queued = r == 0;
-	return r;
+		return v4l2_device_fail(&v4l2->device, r, "mapping its buffers");
+	for (uint32_t i = 0; i < queue->count; i++) {
+		r = v4l2_queue_give(queue, i, NULL);
+		if (r < 0)
+			return v4l2_device_fail(&v4l2->device, r, "queueing a buffer");
+	}
+	return 0;
 }
 
 static int capture_start(struct source *source, const struct source_slots *slots)
 {
 	struct source_v4l2 *v4l2 = get(source);
-	uint32_t count = v4l2->transfer == TRANSFER_USERPTR ? slots->count : COPY_BUFFER_COUNT;
+	bool userptr = v4l2->transfer == TRANSFER_USERPTR;
 	int r;
 
 	v4l2->slots = *slots;
-	memset(v4l2->buffers, 0, sizeof v4l2->buffers);
-	v4l2->buffer_count = 0;
 	slot_queue_clear(&v4l2->waiting);
 	v4l2->given = 0;
 	v4l2->streaming = false;
 	v4l2->sequence = (struct sequence){0};
 	v4l2->lost = 0;
 
-	r = request_buffers(v4l2, memory_of(v4l2), count, &count);
+	r = v4l2_queue_init(&v4l2->queue, &v4l2->device,
+		userptr ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_MMAP, v4l2->choice.memory_plane_count,
+		userptr ? slots->count : COPY_BUFFER_COUNT);
 	if (r < 0)
 		return v4l2_device_fail(&v4l2->device, r, "asking for buffers");
-	v4l2->buffer_count = count < BUFFERS_MAX ? count : BUFFERS_MAX;
-	if (v4l2->transfer == TRANSFER_USERPTR && v4l2->buffer_count < v4l2->slots_needed) {
-		r = source_fail(source, -ENOMEM, "%s: the driver has only %u buffers", v4l2->path,
-			v4l2->buffer_count);
-		goto free_buffers;
-	}
-	if (v4l2->transfer == TRANSFER_USERPTR)
-		return 0;
-	for (uint32_t i = 0; i < v4l2->buffer_count; i++) {
-		r = map_buffer(v4l2, i);
-		if (r < 0) {
-			v4l2_device_fail(&v4l2->device, r, "mapping its buffers");
-			goto free_buffers;
-		}
-	}
-	return 0;
-
-free_buffers:
-	unmap_buffers(v4l2);
-	(void)request_buffers(v4l2, memory_of(v4l2), 0, NULL);
-	v4l2->buffer_count = 0;
+	if (!userptr)
+		r = queue_mapped_buffers(v4l2);
+	else if (v4l2->queue.count < v4l2->slots_needed)
+		r = source_fail(source, -ENOMEM, "%s: the driver has only %u buffers",
+			v4l2->device.path, v4l2->queue.count);
+	if (r < 0)
+		v4l2_queue_finish(&v4l2->queue);
 	return r;
 }
 
 static void capture_stop(struct source *source)
 {
 	struct source_v4l2 *v4l2 = get(source);
-	enum v4l2_buf_type type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	int type = (int)v4l2->device.type;
 
 	/* An unplugged device gives errors here, and closing it settles everything. */
 	if (v4l2->streaming)
 		(void)v4l2_device_ioctl(&v4l2->device, VIDIOC_STREAMOFF, &type);
 	v4l2->streaming = false;
-	unmap_buffers(v4l2);
-	(void)request_buffers(v4l2, memory_of(v4l2), 0, NULL);
-	v4l2->buffer_count = 0;
+	v4l2_queue_finish(&v4l2->queue);
 }
 
 static int stream_on(struct source_v4l2 *v4l2)
 {
-	enum v4l2_buf_type type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	int type = (int)v4l2->device.type;
 	int r;
 
 	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_STREAMON, &type);
@@ -457,7 +491,7 @@ static int stream_on(struct source_v4l2 *v4l2)
 			"%s: not enough USB bandwidth for %ux%u at this rate: plug it into another "
 			"USB bus, stop other cameras, or use a smaller --size, a lower --rate or "
 			"--pixel-format MJPG",
-			v4l2->path, v4l2->choice.pix.width, v4l2->choice.pix.height);
+			v4l2->device.path, v4l2->choice.width, v4l2->choice.height);
 	if (r < 0)
 		return v4l2_device_fail(&v4l2->device, r, "starting the stream");
 	v4l2->streaming = true;
@@ -466,15 +500,15 @@ static int stream_on(struct source_v4l2 *v4l2)
 
 /* ---- give, wait, take ---- */
 
-/* The driver's buffer for a slot; buffer_count if there is none free. */
+/* The driver's buffer for a slot; queue.count if there is none free. */
 static uint32_t buffer_for(const struct source_v4l2 *v4l2, uint32_t slot)
 {
 	uint32_t index;
 
-	if (v4l2->buffer_count >= v4l2->slots.count)
+	if (v4l2->queue.count >= v4l2->slots.count)
 		return slot;
-	for (index = 0; index < v4l2->buffer_count; index++)
-		if (!v4l2->buffers[index].queued)
+	for (index = 0; index < v4l2->queue.count; index++)
+		if (!v4l2->queue.buffers[index].queued)
 			break;
 	return index;
 }
@@ -487,14 +521,14 @@ static int queue_slots(struct source_v4l2 *v4l2)
 		uint32_t index = buffer_for(v4l2, slot);
 		int r;
 
-		if (index >= v4l2->buffer_count)
+		if (index >= v4l2->queue.count)
 			return 0;
-		r = queue_userptr(v4l2, index, v4l2->slots.slots[slot], v4l2->slots.size);
+		r = queue_userptr(v4l2, &v4l2->queue, index, v4l2->slots.slots[slot]);
 		if (r == -EINVAL || r == -EFAULT || r == -ENOMEM) {
 			v4l2->userptr_refused = true;
 			return source_fail(&v4l2->source, r,
 				"%s: its driver cannot write into the pool (USERPTR: %s)%s",
-				v4l2->path, strerror(-r),
+				v4l2->device.path, strerror(-r),
 				v4l2->options->memory == OPTIONS_MEMORY_AUTO
 					? "; frames will be copied"
 					: ": use --memory auto or copy");
@@ -502,8 +536,7 @@ static int queue_slots(struct source_v4l2 *v4l2)
 		if (r < 0)
 			return v4l2_device_fail(&v4l2->device, r, "queueing a buffer");
 		(void)slot_queue_pop(&v4l2->waiting);
-		v4l2->buffers[index].slot = slot;
-		v4l2->buffers[index].queued = true;
+		v4l2->slot_of[index] = slot;
 	}
 	return 0;
 }
@@ -538,133 +571,188 @@ static void capture_wait(const struct source *source, struct source_wait *ret_wa
 	ret_wait->deadline_ns = INT64_MAX;
 	ret_wait->fd = v4l2->streaming ? v4l2->device.fd : -1;
 	/* a frame that waits for a slot must not wake anybody; errors always do */
-	ret_wait->events = has_room(v4l2) ? POLLIN : 0;
+	ret_wait->events =
+		(short)((has_room(v4l2) ? POLLIN : 0) | (v4l2->device.events ? POLLPRI : 0));
 }
 
-static bool is_broken(const struct source_v4l2 *v4l2)
+static short poll_device(const struct source_v4l2 *v4l2)
 {
-	struct pollfd pollfd = {.fd = v4l2->device.fd, .events = POLLIN};
+	struct pollfd pollfd = {.fd = v4l2->device.fd, .events = POLLIN | POLLPRI};
 
-	return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLERR | POLLHUP | POLLNVAL);
+	return poll(&pollfd, 1, 0) > 0 ? pollfd.revents : 0;
 }
 
 /* There is no frame: because none has come, or because none can come any more? */
 static int nothing_yet(struct source_v4l2 *v4l2)
 {
 	struct v4l2_capability capability;
+	short events;
 	int r;
 
-	if (!v4l2->streaming || !is_broken(v4l2))
+	if (!v4l2->streaming)
 		return SOURCE_TRY_AGAIN;
-	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_QUERYCAP, &capability);
-	return v4l2_device_fail(&v4l2->device, r < 0 ? r : -EIO, "capturing");
+	events = poll_device(v4l2);
+	if (events & (POLLERR | POLLHUP | POLLNVAL)) {
+		r = v4l2_device_ioctl(&v4l2->device, VIDIOC_QUERYCAP, &capability);
+		return v4l2_device_fail(&v4l2->device, r < 0 ? r : -EIO, "capturing");
+	}
+	if (events & POLLPRI && v4l2->device.events && v4l2_input_has_changed(&v4l2->device)) {
+		(void)source_fail(&v4l2->source, 0, "%s: the signal at its input has changed",
+			v4l2->device.path);
+		return SOURCE_CHANGED;
+	}
+	return SOURCE_TRY_AGAIN;
 }
 
-static void describe(const struct v4l2_buffer *buffer, struct source_frame *frame)
+static void describe(const struct v4l2_queue_frame *taken, struct source_frame *frame)
 {
-	uint32_t clock = buffer->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK;
+	uint32_t clock = taken->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK;
 
-	frame->sequence = buffer->sequence;
-	frame->field = buffer->field;
-	frame->capture_time_ns =
-		buffer->timestamp.tv_sec * NSEC_PER_SEC + buffer->timestamp.tv_usec * 1000;
+	frame->sequence = taken->sequence;
+	frame->field = taken->field;
+	frame->capture_time_ns = taken->timestamp_ns;
 	frame->capture_clock = clock == V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC ? POOL_CLOCK_MONOTONIC
 			       : clock == V4L2_BUF_FLAG_TIMESTAMP_COPY    ? POOL_CLOCK_COPY
 									  : POOL_CLOCK_UNKNOWN;
-	if ((buffer->flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) == V4L2_BUF_FLAG_TSTAMP_SRC_SOE)
+	if ((taken->flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) == V4L2_BUF_FLAG_TSTAMP_SRC_SOE)
 		frame->flags |= POOL_FRAME_TIMESTAMP_SOE;
-	if (buffer->flags & V4L2_BUF_FLAG_KEYFRAME)
+	if (taken->flags & V4L2_BUF_FLAG_KEYFRAME)
 		frame->flags |= POOL_FRAME_KEYFRAME;
 	frame->media_time_ns = -1;
 }
 
-/* How many bytes of the driver's belong to the frame; 0: it is damaged. */
-static uint32_t whole_bytes(const struct source_v4l2 *v4l2, const struct v4l2_buffer *buffer)
+/* What the driver says of the frame, made to fit into its memory. */
+static enum source_damage inspect(const struct source_v4l2 *v4l2, struct v4l2_queue_frame *taken)
 {
-	const struct buffer *own = &v4l2->buffers[buffer->index];
+	uint32_t count = v4l2->choice.memory_plane_count, bytes = 0;
+	bool whole = true;
 
-	if (buffer->flags & V4L2_BUF_FLAG_ERROR || buffer->bytesused > v4l2->slots.size)
-		return 0;
-	if (v4l2->transfer != TRANSFER_USERPTR && buffer->bytesused > own->size)
-		return 0;
-	if (v4l2->compressed)
-		return buffer->bytesused;
-	return buffer->bytesused >= v4l2->layout.size ? v4l2->layout.size : 0;
-}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t room = v4l2->memory_planes[i].size;
 
-/* A JPEG's own length, without what the driver left behind it; 0: it is damaged. */
-static uint32_t jpeg_bytes(const struct source_v4l2 *v4l2, uint32_t slot, uint32_t bytesused)
-{
-	const struct v4l2_pix_format *pix = &v4l2->choice.pix;
-	struct jpeg_image image;
-
-	if (jpeg_check(v4l2->slots.slots[slot], bytesused, pix->width, pix->height, &image) !=
-		JPEG_CHECK_GOOD)
-		return 0;
-	return (uint32_t)image.length;
+		if (v4l2->queue.memory == V4L2_MEMORY_MMAP &&
+			v4l2->queue.buffers[taken->index].planes[i].size < room)
+			room = (uint32_t)v4l2->queue.buffers[taken->index].planes[i].size;
+		if (taken->planes[i].offset > room ||
+			taken->planes[i].bytesused > room - taken->planes[i].offset)
+			taken->planes[i].offset = taken->planes[i].bytesused = 0;
+		bytes += taken->planes[i].bytesused;
+		whole = whole && taken->planes[i].bytesused >= v4l2->memory_planes[i].expected;
+	}
+	if (taken->flags & V4L2_BUF_FLAG_ERROR)
+		return SOURCE_DAMAGE_ERROR_FLAG;
+	if (bytes == 0)
+		return SOURCE_DAMAGE_EMPTY;
+	return whole ? SOURCE_DAMAGE_NONE : SOURCE_DAMAGE_SHORT;
 }
 
 /* Finds the slot of a frame that came out of the driver, and brings the frame into it. */
-static int fill_slot(struct source_v4l2 *v4l2, const struct v4l2_buffer *buffer, uint32_t bytesused,
-	uint32_t *ret_slot)
+static int fill_slot(
+	struct source_v4l2 *v4l2, struct v4l2_queue_frame *taken, struct source_frame *frame)
 {
-	struct buffer *own = &v4l2->buffers[buffer->index];
 	int r;
 
 	if (v4l2->transfer == TRANSFER_USERPTR) {
-		*ret_slot = own->slot;
-		own->queued = false;
+		frame->slot = v4l2->slot_of[taken->index];
 		/* a slot that found no free index has one now */
 		return queue_slots(v4l2);
 	}
-	*ret_slot = slot_queue_pop(&v4l2->waiting);
-	memcpy(v4l2->slots.slots[*ret_slot], own->data, bytesused);
-	r = queue_mmap(v4l2, buffer->index);
+	frame->slot = slot_queue_pop(&v4l2->waiting);
+	for (uint32_t i = 0; i < v4l2->choice.memory_plane_count; i++) {
+		const uint8_t *from = v4l2->queue.buffers[taken->index].planes[i].data;
+		uint8_t *to = v4l2->slots.slots[frame->slot] + v4l2->memory_planes[i].offset;
+
+		memcpy(to, from + taken->planes[i].offset, taken->planes[i].bytesused);
+		taken->planes[i].offset = 0;
+	}
+	r = v4l2_queue_give(&v4l2->queue, taken->index, NULL);
 	return r < 0 ? v4l2_device_fail(&v4l2->device, r, "queueing a buffer") : 0;
+}
+
+/* Where the frame's planes are in its slot. */
+static void locate_planes(const struct source_v4l2 *v4l2, const struct v4l2_queue_frame *taken,
+	struct source_frame *frame)
+{
+	bool apart = v4l2->choice.memory_plane_count > 1;
+
+	frame->plane_count = v4l2->layout.plane_count;
+	for (uint32_t i = 0; i < v4l2->layout.plane_count; i++) {
+		const struct format_plane *plane = &v4l2->layout.planes[i];
+		uint32_t memory = apart ? i : 0, begin = taken->planes[memory].offset;
+		/* of this plane, counted from its beginning */
+		uint32_t before = apart ? 0 : plane->offset,
+			 bytes = taken->planes[memory].bytesused;
+
+		bytes = bytes > before ? bytes - before : 0;
+		if (!v4l2->compressed && bytes > plane->size)
+			bytes = plane->size;
+		frame->planes[i].offset = plane->offset + begin;
+		frame->planes[i].bytesused = bytes;
+		frame->planes[i].stride = plane->stride;
+		if (bytes > 0)
+			frame->bytesused = frame->planes[i].offset + bytes;
+	}
+}
+
+/* A JPEG ends where it says, without what the driver left behind it. */
+static enum source_damage inspect_jpeg(
+	const struct source_v4l2 *v4l2, struct v4l2_queue_frame *taken, uint32_t slot)
+{
+	const uint8_t *data = v4l2->slots.slots[slot] + taken->planes[0].offset;
+	struct jpeg_image image;
+
+	if (jpeg_check(data, taken->planes[0].bytesused, v4l2->choice.width, v4l2->choice.height,
+		    &image) != JPEG_CHECK_GOOD)
+		return SOURCE_DAMAGE_CONTENT;
+	taken->planes[0].bytesused = (uint32_t)image.length;
+	return SOURCE_DAMAGE_NONE;
+}
+
+/* libv4l2 could not decode a frame: it is the driver's again, and its number is not known. */
+static int undecoded(struct source_v4l2 *v4l2, struct source_frame *ret_frame)
+{
+	if (v4l2->sequence.started)
+		v4l2->lost += sequence_advance(&v4l2->sequence, v4l2->sequence.last + 1);
+	*ret_frame = (struct source_frame){.slot = slot_queue_pop(&v4l2->waiting),
+		.damage = SOURCE_DAMAGE_CONTENT,
+		.media_time_ns = -1};
+	return SOURCE_CORRUPT;
 }
 
 static int capture_take(struct source *source, struct source_frame *ret_frame)
 {
 	struct source_v4l2 *v4l2 = get(source);
-	struct v4l2_buffer buffer = {
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = memory_of(v4l2)};
 	struct source_frame frame = {0};
-	uint32_t bytesused;
+	struct v4l2_queue_frame taken;
 	int r;
 
 	if (!v4l2->streaming || !has_room(v4l2))
 		return nothing_yet(v4l2);
-	r = v4l2_device_ioctl(&v4l2->device, VIDIOC_DQBUF, &buffer);
+	r = v4l2_queue_take(&v4l2->queue, &taken);
 	if (r == -EAGAIN)
 		return nothing_yet(v4l2);
-	if (r == -EIO && v4l2->transfer == TRANSFER_LIBV4L2 && !is_broken(v4l2)) {
-		/* What it could not decode is the driver's again, and its number is not known. */
-		if (v4l2->sequence.started)
-			v4l2->lost += sequence_advance(&v4l2->sequence, v4l2->sequence.last + 1);
-		frame.slot = slot_queue_pop(&v4l2->waiting);
-		*ret_frame = frame;
-		return SOURCE_CORRUPT;
-	}
+	if (r == -EIO && v4l2->transfer == TRANSFER_LIBV4L2 &&
+		!(poll_device(v4l2) & (POLLERR | POLLHUP | POLLNVAL)))
+		return undecoded(v4l2, ret_frame);
+	if (r == -EPROTO)
+		return source_fail(source, r, "%s: the driver gave back a buffer that it had not",
+			v4l2->device.path);
 	if (r < 0)
 		return v4l2_device_fail(&v4l2->device, r, "capturing");
-	if (buffer.index >= v4l2->buffer_count || !v4l2->buffers[buffer.index].queued)
-		return source_fail(source, -EIO,
-			"%s: the driver gave back buffer %u, which it had not", v4l2->path,
-			buffer.index);
 
-	v4l2->lost += sequence_advance(&v4l2->sequence, buffer.sequence);
-	bytesused = whole_bytes(v4l2, &buffer);
-	r = fill_slot(v4l2, &buffer, bytesused, &frame.slot);
+	v4l2->lost += sequence_advance(&v4l2->sequence, taken.sequence);
+	describe(&taken, &frame);
+	frame.damage = inspect(v4l2, &taken);
+	r = fill_slot(v4l2, &taken, &frame);
 	if (r < 0)
 		return r;
-	if (bytesused > 0 && v4l2->jpeg)
-		bytesused = jpeg_bytes(v4l2, frame.slot, bytesused);
-	if (bytesused == 0) {
+	if (frame.damage == SOURCE_DAMAGE_NONE && v4l2->jpeg)
+		frame.damage = inspect_jpeg(v4l2, &taken, frame.slot);
+	locate_planes(v4l2, &taken, &frame);
+	if (frame.damage != SOURCE_DAMAGE_NONE) {
 		*ret_frame = frame;
 		return SOURCE_CORRUPT;
 	}
-	describe(&buffer, &frame);
-	frame.bytesused = bytesused;
 	frame.lost = v4l2->lost;
 	v4l2->lost = 0;
 	*ret_frame = frame;
@@ -676,6 +764,7 @@ const struct source_ops source_v4l2 = {
 	.live = true,
 	.restartable = true,
 	.open_early = true,
+	.stalls = true,
 	.create = capture_create,
 	.open = capture_open,
 	.start = capture_start,
@@ -684,5 +773,6 @@ const struct source_ops source_v4l2 = {
 	.take = capture_take,
 	.stop = capture_stop,
 	.close = capture_close,
+	.watch = capture_watch,
 	.destroy = capture_destroy,
 };

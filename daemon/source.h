@@ -42,9 +42,20 @@ struct source_slots {
 	uint8_t *slots[POOL_SLOTS_MAX]; /* page-aligned, populated */
 };
 
+/* Why a frame is no good. */
+enum source_damage {
+	SOURCE_DAMAGE_NONE,
+	SOURCE_DAMAGE_ERROR_FLAG, /* the driver says so (V4L2_BUF_FLAG_ERROR) */
+	SOURCE_DAMAGE_SHORT,      /* fewer bytes than the format has */
+	SOURCE_DAMAGE_EMPTY,      /* none at all */
+	SOURCE_DAMAGE_CONTENT,    /* a JPEG that is cut off, or is none */
+	SOURCE_DAMAGE_COUNT,
+};
+
 /* What take() found. */
 struct source_frame {
 	uint32_t slot;
+	enum source_damage damage; /* NONE for FRAME */
 	uint32_t bytesused;
 	uint32_t sequence;
 	uint32_t lost;          /* frames that the driver lost just before this one */
@@ -53,14 +64,19 @@ struct source_frame {
 	uint32_t field;         /* enum v4l2_field */
 	int64_t capture_time_ns;
 	int64_t media_time_ns; /* -1: live */
+	uint32_t plane_count;  /* 0: the planes are where open() said, as far as bytesused goes */
+	struct {
+		uint32_t offset, bytesused, stride; /* bytes */
+	} planes[POOL_PLANES_MAX];
 };
 
 enum source_outcome {
 	SOURCE_FRAME = 0, /* a good frame; its slot is the camera's again */
 	SOURCE_TRY_AGAIN, /* nothing yet */
-	SOURCE_CORRUPT, /* a damaged frame; its slot is the camera's again, all else of the frame is
-			   0 */
-	SOURCE_ENDED,   /* the recording is over */
+	SOURCE_CORRUPT,   /* a damaged frame; its slot is the camera's again */
+	SOURCE_ENDED,     /* the recording is over */
+	SOURCE_CHANGED,   /* another format comes from now on: stop, close and open again; the line
+			     for people says why */
 };
 
 /* How the capture thread waits for the source: until `fd` has `events` (fd -1: none), or until
@@ -77,6 +93,7 @@ struct source_ops {
 	bool restartable; /* can be opened again after it ended or was closed (not so standard
 			     input) */
 	bool open_early;  /* opening changes nothing: main() tries it before the daemon is ready */
+	bool stalls; /* a device: no frame for a while is a fault, which starting anew may mend */
 
 	/* Makes the source from the options; opens nothing. `argument` is the URI without its
 	 * scheme. -EINVAL with a line in `error` if the argument or an option can never be right.
@@ -95,6 +112,10 @@ struct source_ops {
 	int (*take)(struct source *source, struct source_frame *ret_frame);
 	void (*stop)(struct source *source);
 	void (*close)(struct source *source);
+	/* After open() has failed, or the source was closed: an fd that is readable when something
+	 * has happened that may let it succeed, until open() is called again; -1: none. May be
+	 * NULL. */
+	int (*watch)(const struct source *source);
 	void (*destroy)(struct source *source);
 };
 

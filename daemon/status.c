@@ -72,6 +72,18 @@ static json_t *counters_to_json(struct server *server)
 		number64(counters.revoked));
 }
 
+static json_t *bad_to_json(struct server *server)
+{
+	struct camera_counters counters;
+
+	camera_count(server->camera, &counters);
+	return json_pack("{s:o, s:o, s:o, s:o}", "error_flag",
+		number64(counters.damaged[SOURCE_DAMAGE_ERROR_FLAG]), "short",
+		number64(counters.damaged[SOURCE_DAMAGE_SHORT]), "empty",
+		number64(counters.damaged[SOURCE_DAMAGE_EMPTY]), "damaged",
+		number64(counters.damaged[SOURCE_DAMAGE_CONTENT]));
+}
+
 static json_t *format_to_json(const struct pool_format *format)
 {
 	char fourcc[FORMAT_TEXT_SIZE];
@@ -99,9 +111,9 @@ static json_t *stream_to_json(struct server *server)
 			"size_bytes", number64(pool->size), "reserve_slots", (int)pool->reserve,
 			"lease_min_ns", number64(pool->lease_min_ns));
 	}
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "stream", "native", "format", format,
-		"epoch", epoch, "pool", memory, "counters", counters_to_json(server), "clients",
-		clients_to_json(server, true));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "stream", "native", "format",
+		format, "epoch", epoch, "pool", memory, "counters", counters_to_json(server), "bad",
+		bad_to_json(server), "clients", clients_to_json(server, true));
 }
 
 /* Clients that were disconnected for what they did, since the daemon's start. */

@@ -125,6 +125,7 @@ enum pool_frame_flag {
 	POOL_FRAME_DISCONTINUITY =
 		1 << 1,               /* frames may have been lost by the source before this one */
 	POOL_FRAME_KEYFRAME = 1 << 2, /* V4L2_BUF_FLAG_KEYFRAME */
+	POOL_FRAME_BAD = 1 << 3,      /* damaged; published only if the administrator wants that */
 };
 
 /* What is known of the frame in a slot, apart from the pixels. */

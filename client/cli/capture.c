@@ -125,6 +125,8 @@ static json_t *describe_flags(uint32_t flags)
 		json_array_append_new(names, json_string("discontinuity"));
 	if (flags & CAMTAP_FRAME_KEYFRAME)
 		json_array_append_new(names, json_string("keyframe"));
+	if (flags & CAMTAP_FRAME_BAD)
+		json_array_append_new(names, json_string("bad"));
 	json_array_append_new(names,
 		json_string(
 			flags & CAMTAP_FRAME_TIMESTAMP_SOE ? "timestamp_soe" : "timestamp_eof"));

@@ -147,11 +147,16 @@ static void wait_for(struct source *source, int64_t deadline_ns)
 		(void)poll(&pollfd, 1, (int)((deadline_ns - now) / NSEC_PER_MSEC) + 1);
 }
 
-static void write_file(const char *path, const uint8_t *data, size_t size)
+/* The planes one after the other, as v4l2-ctl --stream-to writes them. */
+static void write_file(const char *path, const uint8_t *slot, const struct source_frame *frame)
 {
 	FILE *file = fopen(path, "we");
+	bool good = file != NULL;
 
-	if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0)
+	for (uint32_t i = 0; good && i < frame->plane_count; i++)
+		good = fwrite(slot + frame->planes[i].offset, 1, frame->planes[i].bytesused,
+			       file) == frame->planes[i].bytesused;
+	if (!good || fclose(file) != 0)
 		bug("%s: %s", path, strerror(errno));
 }
 
@@ -170,7 +175,7 @@ static void note(struct result *result, const struct pool *pool, const struct so
 		bug("time goes back by %" PRId64 " ns",
 			result->last.capture_time_ns - frame->capture_time_ns);
 	if (path != NULL)
-		write_file(path, data, frame->bytesused);
+		write_file(path, data, frame);
 	sample = sample_of(data, frame->bytesused);
 	if (result->frames == 0) {
 		result->first = *frame;

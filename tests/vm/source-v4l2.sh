@@ -107,6 +107,20 @@ exact() { # FOURCC MEMORY...
 	echo "ok $fourcc $*: the bytes that v4l2-ctl gets"
 }
 
+# A format whose planes lie apart: the device's is taken as it is set.
+apart() { # FOURCC
+	hdmi 640 360 "$1"
+	v4l2-ctl --stream-mmap --stream-count=1 --stream-to=/tmp/expected >/dev/null 2>&1 ||
+		fail "v4l2-ctl"
+	for memory in userptr copy; do
+		rm -f /tmp/frame
+		probe 3 --memory $memory
+		has same=1
+		cmp /tmp/frame /tmp/expected || fail "$1 $memory: not what v4l2-ctl gets"
+	done
+	echo "ok $1, each plane in memory of its own: the bytes that v4l2-ctl gets"
+}
+
 check_negotiation() {
 	hdmi 640 360 YUYV
 	# of a device that scales to any size: its current format and size
@@ -150,7 +164,7 @@ check_wrong_devices() {
 	refused '/etc/passwd is not a V4L2 device' --name x --source v4l2:/etc/passwd
 	refused '/dev is not a V4L2 device' --name x --source v4l2:/dev
 	in_background 100000
-	refused 'is used by another program (fuser -v /dev/video0 ' --source $DEVICE
+	refused 'is used by another program: .camtap list. names it' --source $DEVICE
 	kill $streaming
 	wait $streaming 2>/dev/null
 }
@@ -246,7 +260,20 @@ contiguous)
 	exact NV12 auto libv4l2
 	;;
 multiplanar)
-	refused 'multi-planar' --source $DEVICE
+	# 128 bytes are before the picture (data_offset)
+	moving 640 360 YUYV 460928 auto "$ZERO_COPY"
+	moving 1920 1080 NV12 3110400 copy "$ONE_COPY"
+	check_error_flag auto
+	refused 'converts nothing for multi-planar' --source $DEVICE --memory libv4l2
+	v4l2-ctl -c osd_text_mode=2
+	for fourcc in YUYV UYVY NV12 NV16 NV24 YU12 YV12 422P RGB3 XR24 GREY RGGB BG10; do
+		exact "$fourcc" userptr copy
+	done
+	for fourcc in NM12 NM21 NM16 YM12 YM21 YM16; do
+		apart "$fourcc"
+	done
+	check_faults userptr
+	check_faults copy
 	;;
 *)
 	fail "usage: source-v4l2.sh plain|contiguous|multiplanar"
