@@ -5,12 +5,13 @@
 /*
  * The camera: the capture thread, the state of the source, and the pool of the current epoch.
  *
- *            readers              opened             enough readers
- *   IDLE ------------> OPENING -----------> WAITING ----------------> STREAMING
- *     ^                 ^   | fails             | fails                |  |  |
- *     | last reader     |   v                   v                      |  |  | recording over
- *     | left            +-- BACKOFF <-----------+----------------------+  |  v
- *     +------------------------+------------------------------------------+ ENDED ---> FINISHED
+ *            readers              opened             enough readers              silent
+ *   IDLE ------------> OPENING -----------> WAITING ----------------> STREAMING <---------> STALLED
+ *     ^                 ^   | fails                                   |  |  |    frames        |
+ *     | last reader     |   v                              fails      |  |  | recording over   |
+ *     | left            +-- BACKOFF <---------------------------------+--|--|------------------+
+ *     |                        |                                         |  v
+ *     +------------------------+-----------------------------------------+ ENDED ---> FINISHED
  *
  * (docs/architecture.md draws it with all its edges; camera_set_state() is the one place where it
  * changes, and logs it.)

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ENOUGH_RATE     25   /* frames per second: as a film */
 #define RATE_TOLERANCE  1e-4 /* relative: 29.97 is 30000/1001 */
 #define ENUMERATION_MAX 1024 /* a driver that never ends is wrong */
 
@@ -183,7 +182,7 @@ static double enough_rate(const struct offer *offer)
 {
 	double rate = rate_of(offer);
 
-	return rate == 0 || rate > ENOUGH_RATE ? ENOUGH_RATE : rate;
+	return rate == 0 || rate > V4L2_FORMAT_ENOUGH_RATE ? V4L2_FORMAT_ENOUGH_RATE : rate;
 }
 
 static bool is_better(const struct search *search, const struct offer *a, const struct offer *b)

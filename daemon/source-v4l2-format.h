@@ -6,7 +6,8 @@
  * Negotiation: pixel format, size and rate are exactly those that were asked for, or refused with
  * the list of what the device has. What was left out is chosen so:
  *
- *   - the largest picture that comes at 25 frames per second or more, else the fastest one;
+ *   - the largest picture that comes at V4L2_FORMAT_ENOUGH_RATE frames per second or more, else the
+ * fastest one;
  *   - among equals the device's current pixel format, then MJPG, YUYV, NV12, then the device's
  * order;
  *   - of the rates at that size the fastest.
@@ -20,6 +21,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define V4L2_FORMAT_ENOUGH_RATE 25 /* frames per second: as a film */
 
 struct options;
 
