@@ -10,6 +10,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["CAMTAP_BUILD"])
 PROGRAMS = ["daemon/camtapd", "client/cli/camtap", "tests/integration/programs/frame-hash",
+            "tests/integration/programs/reader",
             "tests/vm/source-probe"]
 PLAIN = "vivid:n_devs=1,node_types=0x1"
 
@@ -36,6 +37,15 @@ def guest(script, *arguments, modules=PLAIN):
 def test_four_readers_see_every_frame_and_the_same_bytes(memory, transfer, modules):
     output = guest("capture.sh", memory, transfer, modules=modules)
     assert output.count("ok ") == 3
+
+
+def test_four_readers_of_a_multi_planar_device():
+    output = guest("capture.sh", "auto", "zero-copy (USERPTR)", modules=PLAIN + ",multiplanar=2")
+    assert output.count("ok ") == 5
+
+
+def test_the_device_is_open_only_while_somebody_reads():
+    assert guest("power.sh").count("ok ") == 4
 
 
 def test_what_cannot_be_captured_is_refused_clearly():
