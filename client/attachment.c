@@ -148,6 +148,13 @@ int attachment_create(struct connection *connection, const struct wire_format *f
 	if (error < 0)
 		goto unmap_pool;
 
+	if (attachment->view.flags & POOL_FLAG_DMABUF) {
+		error = buffers_create(attachment->view.slot_count, &attachment->buffers);
+		if (error < 0) {
+			*ret_why = "no memory";
+			goto unmap_guard;
+		}
+	}
 	attachment->references = 1;
 	attachment->connection = connection_ref(connection);
 	/* The newest frame that is there already comes first, so that a slow camera shows
@@ -158,6 +165,8 @@ int attachment_create(struct connection *connection, const struct wire_format *f
 	*ret_attachment = attachment;
 	return 0;
 
+unmap_guard:
+	munmap(attachment->guard, attachment->guard_size);
 unmap_pool:
 	munmap((void *)attachment->view.base, attachment->view.size);
 free_attachment:
@@ -177,6 +186,7 @@ void attachment_unref(struct attachment *attachment)
 		return;
 	if (atomic_fetch_sub_explicit(&attachment->references, 1, memory_order_acq_rel) > 1)
 		return;
+	buffers_destroy(attachment->buffers);
 	munmap(attachment->guard, attachment->guard_size);
 	munmap((void *)attachment->view.base, attachment->view.size);
 	connection_unref(attachment->connection);
@@ -248,9 +258,18 @@ bool attachment_available(const struct attachment *attachment, uint64_t from, ui
 	return false;
 }
 
+static struct pool_slot_memory slot_memory(const struct attachment *attachment, uint32_t slot)
+{
+	if (attachment->buffers)
+		return attachment->buffers->slots[slot].memory;
+	return (struct pool_slot_memory){
+		.plane_count = 1, .length = {attachment->view.slot_stride}};
+}
+
 enum attachment_outcome attachment_take(
 	struct attachment *attachment, uint64_t position, struct camtap_frame *frame)
 {
+	struct pool_slot_memory memory;
 	uint64_t generation;
 	uint32_t slot;
 
@@ -266,7 +285,8 @@ enum attachment_outcome attachment_take(
 	if (!pool_frame_load(&attachment->view, slot, &frame->info) ||
 		!guard_holds(word_of(attachment, slot), generation))
 		goto give_back; /* revoked meanwhile: the copy is worth nothing */
-	if (frame->info.position != position || !pool_frame_check(&attachment->view, &frame->info))
+	memory = slot_memory(attachment, slot);
+	if (frame->info.position != position || !pool_frame_check(&frame->info, &memory))
 		goto give_back; /* what no daemon writes */
 	frame->slot = slot;
 	frame->generation = generation;

@@ -164,12 +164,32 @@ int camtap_release(struct camtap_frame *frame) CAMTAP_WARN_UNUSED_RESULT;
 int camtap_frame_check(const struct camtap_frame *frame);
 
 /* Pixels. Planes are numbered as V4L2 lays them out in one buffer (NV12: 0 Y, 1 CbCr). Read-only
- * memory. `plane` beyond the last: NULL or 0. */
+ * memory, which need not be contiguous from plane to plane. `plane` beyond the last: NULL or 0.
+ * NULL also if the frame lies in a dma-buf and the kernel denies the processor access to it. */
 unsigned camtap_frame_plane_count(const struct camtap_frame *frame);
 const void *camtap_frame_data(const struct camtap_frame *frame, unsigned plane);
 size_t camtap_frame_bytesused(const struct camtap_frame *frame, unsigned plane); /* bytes */
 size_t camtap_frame_stride(
 	const struct camtap_frame *frame, unsigned plane); /* bytes per line, 0: compressed */
+
+/* The dma-buf that a plane lies in, for a GPU or another device, if camtapd shares the driver's own
+ * buffers
+ * (--memory dmabuf, see camtapd(8)). *ret_offset is where the plane begins in it, in bytes (its
+ * stride and size: as above); *ret_modifier is the layout of the pixels, DRM_FORMAT_MOD_* of
+ * drm_fourcc.h, 0: linear.
+ *
+ * *ret_fd is the library's, and the same for every plane in the same memory: valid until the frame
+ * is released, not to be closed. dup() it to keep the memory for longer; but that keeps the memory
+ * only: after camtap_release() the camera overwrites it. So release the frame when the device has
+ * finished with it, and mind -ESTALE. The fd is read-only: it can be mapped with PROT_READ only.
+ * Whoever reads the pixels with the processor through camtap_frame_data() need not care for
+ * DMA_BUF_IOCTL_SYNC: the library does that, when camtap_frame_data() is called first and when the
+ * frame is released, and not for those who never call it.
+ *
+ * -ENOTSUP: the frame lies in ordinary shared memory; -EINVAL: there is no such plane; -ECHILD.
+ * Nothing is written then. */
+int camtap_frame_dmabuf(const struct camtap_frame *frame, unsigned plane, int *ret_fd,
+	size_t *ret_offset, uint64_t *ret_modifier);
 
 /* Format: V4L2's values (linux/videodev2.h). */
 uint32_t camtap_frame_fourcc(const struct camtap_frame *frame);

@@ -34,8 +34,9 @@ static int send_hello(struct camtap *camera, int socket)
 	};
 
 	message_init(&hello.header, WIRE_HELLO, sizeof(hello));
-	if (camera->want_doorbell && camera->mode != CAMTAP_MODE_OBSERVE)
-		hello.features |= WIRE_FEATURE_DOORBELL;
+	if (camera->mode != CAMTAP_MODE_OBSERVE)
+		hello.features =
+			WIRE_FEATURE_DMABUF | (camera->want_doorbell ? WIRE_FEATURE_DOORBELL : 0);
 	snprintf(hello.name, sizeof(hello.name), "%s", camera->client_name);
 	snprintf(hello.stream, sizeof(hello.stream), "%s", camera->stream);
 	return message_send(socket, &hello.header, NULL, 0);
@@ -119,6 +120,8 @@ static void drop_doorbell(struct camtap *camera)
 void connection_close(struct camtap *camera)
 {
 	drop_doorbell(camera);
+	attachment_unref(camera->arriving);
+	camera->arriving = NULL;
 	if (!camera->connection)
 		return;
 	wake_unwatch(camera, camera->connection->socket);

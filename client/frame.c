@@ -23,6 +23,9 @@ int camtap_release(struct camtap_frame *frame)
 		return 0;
 	if (!leases_ours(frame->leases))
 		return -ECHILD;
+	if (frame->attachment->buffers)
+		buffer_end_access(&frame->attachment->buffers->slots[frame->slot],
+			atomic_load_explicit(&frame->cpu_access, memory_order_acquire));
 	held = attachment_give_back(frame->attachment, frame->slot, frame->generation);
 	attachment_unref(frame->attachment);
 	leases_give_back(frame->leases);
@@ -60,10 +63,40 @@ unsigned camtap_frame_plane_count(const struct camtap_frame *frame)
 const void *camtap_frame_data(const struct camtap_frame *frame, unsigned plane)
 {
 	const struct pool_frame *info = info_of(frame);
+	const struct buffers *buffers = frame->attachment->buffers;
 
 	if (plane >= info->plane_count)
 		return NULL;
+	if (buffers) {
+		/* the frame does not change for the caller, who may look with several threads */
+		_Atomic uint32_t *open = (_Atomic uint32_t *)&frame->cpu_access;
+		const uint8_t *memory = buffer_begin_access(
+			&buffers->slots[frame->slot], info->planes[plane].memory, open);
+
+		return memory ? memory + info->planes[plane].offset : NULL;
+	}
 	return pool_view_slot(&frame->attachment->view, frame->slot) + info->planes[plane].offset;
+}
+
+int camtap_frame_dmabuf(const struct camtap_frame *frame, unsigned plane, int *ret_fd,
+	size_t *ret_offset, uint64_t *ret_modifier)
+{
+	const struct pool_frame *info = &frame->info;
+	const struct buffer_plane *from;
+
+	if (!leases_ours(frame->leases))
+		return -ECHILD;
+	if (plane >= info->plane_count)
+		return -EINVAL;
+	if (!frame->attachment->buffers)
+		return -ENOTSUP;
+	from = &frame->attachment->buffers->slots[frame->slot].planes[info->planes[plane].memory];
+	if (!from->dmabuf)
+		return -ENOTSUP;
+	*ret_fd = from->fd;
+	*ret_offset = (size_t)from->offset + info->planes[plane].offset;
+	*ret_modifier = from->modifier;
+	return 0;
 }
 
 size_t camtap_frame_bytesused(const struct camtap_frame *frame, unsigned plane)

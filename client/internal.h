@@ -77,10 +77,24 @@ int connection_create(int socket, struct connection **ret_connection);
 struct connection *connection_ref(struct connection *connection);
 void connection_unref(struct connection *connection);
 
+/* A slot in dma-bufs, one for each memory plane. */
+struct buffer {
+	struct pool_slot_memory memory;
+	struct buffer_plane {
+		int fd;
+		bool dmabuf; /* else a sealed memfd */
+		void *map;   /* the dma-buf from its start */
+		size_t map_size;
+		uint32_t offset; /* of the memory plane in it */
+		uint64_t modifier;
+	} planes[POOL_PLANES_MAX];
+};
+
 struct attachment {
 	_Atomic unsigned references;
 	struct connection *connection;
 	struct pool_view view;
+	struct buffers *buffers; /* NULL: the slots are in the pool */
 	uint8_t *guard;
 	size_t guard_size;     /* bytes */
 	uint32_t guard_stride; /* bytes */
@@ -92,6 +106,7 @@ struct attachment {
 
 /* Checks and maps what came with FORMAT; the fds stay the caller's. -EBADMSG, -EPROTONOSUPPORT, or
  * what mmap says; *ret_why is then static text. */
+/* If attachment->buffers is not NULL, they must be filled before anything is taken. */
 int attachment_create(struct connection *connection, const struct wire_format *format, int pool_fd,
 	int guard_fd, struct attachment **ret_attachment, const char **ret_why);
 struct attachment *attachment_ref(struct attachment *attachment);
@@ -121,6 +136,28 @@ enum attachment_outcome attachment_take_latest(
 bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t generation);
 bool attachment_holds(const struct attachment *attachment, uint32_t slot, uint64_t generation);
 
+/* ---- buffers.c: slots in dma-bufs ---- */
+
+struct buffers {
+	uint32_t slot_count;
+	uint32_t filled; /* those that came */
+	struct buffer slots[];
+};
+
+int buffers_create(uint32_t slot_count, struct buffers **ret_buffers);
+void buffers_destroy(struct buffers *buffers); /* NULL is allowed */
+/* Checks and maps what came with BUFFER, the next slot's. The fds are taken over on success, and
+ * those are -1 then. `frame_size`: bytes that must have room. -EBADMSG, or what mmap says. */
+int buffers_add(struct buffers *buffers, const struct wire_buffer *message, int *fds,
+	size_t fd_count, uint64_t frame_size);
+bool buffers_complete(const struct buffers *buffers);
+/* The processor is going to look at a memory plane: where it starts, or NULL if the kernel does not
+ * allow it. `open` is a set of the memory planes that it looks at. Any thread. */
+const uint8_t *buffer_begin_access(
+	const struct buffer *buffer, uint32_t memory, _Atomic uint32_t *open);
+/* It has finished with those. */
+void buffer_end_access(const struct buffer *buffer, uint32_t open);
+
 /* ---- frame.c ---- */
 
 struct camtap_frame {
@@ -129,8 +166,9 @@ struct camtap_frame {
 	uint32_t slot;
 	uint64_t generation;
 	uint64_t missed;
-	int64_t realtime_offset; /* ns, as it was when the frame was taken */
-	struct pool_frame info;  /* checked copy */
+	int64_t realtime_offset;     /* ns, as it was when the frame was taken */
+	struct pool_frame info;      /* checked copy */
+	_Atomic uint32_t cpu_access; /* dma-bufs: memory planes that the processor looks at */
 };
 
 /* ---- events.c: what the program is to be told, in order with the frames ---- */
@@ -281,8 +319,9 @@ struct camtap {
 	char refused_text[WIRE_TEXT_SIZE];
 
 	/* frames and events */
-	struct attachment *reading; /* what frames are taken from */
-	struct attachment *newest;  /* the last one that came; may still be in the queue */
+	struct attachment *reading;  /* what frames are taken from */
+	struct attachment *newest;   /* the last one that came; may still be in the queue */
+	struct attachment *arriving; /* its BUFFERs are still to come; NULL: none */
 	struct events events;
 
 	/* status */

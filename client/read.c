@@ -47,6 +47,7 @@ static int read_frame(
 	frame->leases = camera->leases;
 	frame->attachment = attachment_ref(reading);
 	frame->missed = 0;
+	atomic_store_explicit(&frame->cpu_access, 0, memory_order_relaxed);
 	frame->realtime_offset = atomic_load_explicit(
 		&pool_view_header(&reading->view)->realtime_offset, memory_order_relaxed);
 	/* The source waits for a lossless reader from the moment that it is linked, so what is

@@ -20,6 +20,7 @@
 #define FORMAT_SIZE_MIN  offsetof(struct wire_format, lease_min_ns)
 #define SOURCE_SIZE_MIN  offsetof(struct wire_source, text)
 #define BYE_SIZE_MIN     offsetof(struct wire_bye, text)
+#define BUFFER_SIZE_MIN  sizeof(struct wire_buffer)
 #define STATUS_SIZE_MIN  (offsetof(struct wire_status, document_size) + sizeof(uint64_t))
 
 struct incoming {
@@ -107,6 +108,15 @@ static void on_welcome(struct camtap *camera, struct incoming *message)
 		camera->owed |= CONNECTION_OWED_STATUS;
 }
 
+/* Everything of the new epoch is mapped. */
+static void arrived(struct camtap *camera)
+{
+	camera->ready_epoch = camera->arriving->view.epoch;
+	camera->owed |= CONNECTION_OWED_READY;
+	events_push_attachment(camera, camera->arriving);
+	camera->arriving = NULL;
+}
+
 static void on_format(struct camtap *camera, struct incoming *message)
 {
 	struct attachment *attachment;
@@ -129,9 +139,34 @@ static void on_format(struct camtap *camera, struct incoming *message)
 			"camtapd cannot be trusted or understood: %s: %s", why, strerror(-error));
 		return;
 	}
-	events_push_attachment(camera, attachment);
-	camera->ready_epoch = format.epoch;
-	camera->owed |= CONNECTION_OWED_READY;
+	attachment_unref(camera->arriving); /* that epoch was over before all of it came */
+	camera->arriving = attachment;
+	if (!attachment->buffers)
+		arrived(camera);
+}
+
+static void on_buffer(struct camtap *camera, struct incoming *message)
+{
+	struct attachment *attachment = camera->arriving;
+	struct wire_buffer buffer;
+	int error = message_unpack(
+		message->buffer, message->length, BUFFER_SIZE_MIN, &buffer, sizeof(buffer));
+
+	if (camera->mode == CAMTAP_MODE_OBSERVE)
+		return;
+	if (error == 0 && (!attachment || buffer.epoch != attachment->view.epoch))
+		error = -EBADMSG;
+	if (error == 0)
+		error = buffers_add(attachment->buffers, &buffer, message->fds, message->fd_count,
+			attachment->view.format.frame_size);
+	if (error == -EBADMSG)
+		connection_break_off(
+			camera, -EPROTO, "camtapd breaks the protocol: a wrong BUFFER");
+	else if (error < 0)
+		connection_break_off(
+			camera, error, "its dma-bufs cannot be mapped: %s", strerror(-error));
+	else if (buffers_complete(attachment->buffers))
+		arrived(camera);
 }
 
 static void on_source(struct camtap *camera, const struct incoming *message)
@@ -231,6 +266,9 @@ static void dispatch(struct camtap *camera, struct incoming *message)
 		break;
 	case WIRE_FORMAT:
 		on_format(camera, message);
+		break;
+	case WIRE_BUFFER:
+		on_buffer(camera, message);
 		break;
 	case WIRE_SOURCE:
 		on_source(camera, message);

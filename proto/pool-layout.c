@@ -16,8 +16,8 @@ static uint64_t align_up(uint64_t value, uint64_t alignment)
 	return (value + alignment - 1) / alignment * alignment;
 }
 
-int pool_layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32_t frame_size,
-	uint32_t page_size)
+/* Everything before the slots. */
+static int layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32_t page_size)
 {
 	struct pool_header header = {
 		.version = POOL_VERSION,
@@ -31,7 +31,7 @@ int pool_layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32
 
 	_Static_assert(POOL_RECENT_COUNT >= POOL_SLOTS_MAX, "recent[] holds every slot");
 
-	if (slot_count < POOL_SLOTS_MIN || slot_count > POOL_SLOTS_MAX || frame_size == 0)
+	if (slot_count < POOL_SLOTS_MIN || slot_count > POOL_SLOTS_MAX)
 		return -EINVAL;
 	if (page_size < SLOT_ALIGNMENT || (page_size & (page_size - 1)) != 0)
 		return -EINVAL;
@@ -40,10 +40,34 @@ int pool_layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32
 	header.slot_offset =
 		align_up(header.descriptor_offset + (uint64_t)slot_count * header.descriptor_stride,
 			page_size);
-	header.slot_stride = align_up(frame_size, page_size);
-	header.pool_size = header.slot_offset + slot_count * header.slot_stride;
+	header.pool_size = header.slot_offset;
 	*ret_header = header;
 	return 0;
+}
+
+int pool_layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32_t frame_size,
+	uint32_t page_size)
+{
+	struct pool_header header;
+	int error = layout_init(&header, slot_count, page_size);
+
+	if (error < 0)
+		return error;
+	if (frame_size == 0)
+		return -EINVAL;
+	header.slot_stride = align_up(frame_size, page_size);
+	header.pool_size += slot_count * header.slot_stride;
+	*ret_header = header;
+	return 0;
+}
+
+int pool_layout_init_dmabuf(struct pool_header *ret_header, uint32_t slot_count, uint32_t page_size)
+{
+	int error = layout_init(ret_header, slot_count, page_size);
+
+	if (error == 0)
+		ret_header->flags = POOL_FLAG_DMABUF;
+	return error;
 }
 
 /* Words of memory that another process may be writing: each is loaded or stored exactly once. */
@@ -76,15 +100,25 @@ static bool array_within(
 	return stride > 0 && offset >= first && offset <= end && count <= (end - offset) / stride;
 }
 
-static bool format_plausible(const struct pool_format *format, uint64_t slot_stride)
+static bool format_plausible(const struct pool_format *format)
 {
-	if (format->frame_size > slot_stride || format->plane_count > POOL_PLANES_MAX)
+	if (format->plane_count > POOL_PLANES_MAX)
 		return false;
 	for (uint32_t i = 0; i < format->plane_count; i++) {
 		if (format->planes[i].offset > format->frame_size)
 			return false;
 	}
 	return true;
+}
+
+static bool slots_plausible(const struct pool_header *header, uint64_t size)
+{
+	if (header->flags & POOL_FLAG_DMABUF)
+		return header->slot_stride == 0 && header->slot_offset == size;
+	return header->slot_stride % SLOT_ALIGNMENT == 0 &&
+	       header->format.frame_size <= header->slot_stride &&
+	       array_within(header->slot_offset, header->slot_count, header->slot_stride,
+		       header->descriptor_offset, size);
 }
 
 static bool header_plausible(const struct pool_header *header, uint64_t size)
@@ -100,16 +134,13 @@ static bool header_plausible(const struct pool_header *header, uint64_t size)
 	if (header->recent_offset % word != 0 || header->descriptor_offset % word != 0 ||
 		header->descriptor_stride % word != 0 ||
 		header->descriptor_stride < DESCRIPTOR_SIZE_MIN ||
-		header->slot_offset % SLOT_ALIGNMENT != 0 ||
-		header->slot_stride % SLOT_ALIGNMENT != 0)
+		header->slot_offset % SLOT_ALIGNMENT != 0 || header->slot_offset > size)
 		return false;
 	return array_within(header->recent_offset, header->recent_count, word, header->header_size,
 		       header->descriptor_offset) &&
 	       array_within(header->descriptor_offset, header->slot_count,
 		       header->descriptor_stride, header->recent_offset, header->slot_offset) &&
-	       array_within(header->slot_offset, header->slot_count, header->slot_stride,
-		       header->descriptor_offset, size) &&
-	       format_plausible(&header->format, header->slot_stride);
+	       slots_plausible(header, size) && format_plausible(&header->format);
 }
 
 int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size)
@@ -138,6 +169,7 @@ int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size)
 		.recent_offset = header.recent_offset,
 		.descriptor_offset = header.descriptor_offset,
 		.descriptor_stride = header.descriptor_stride,
+		.flags = header.flags,
 		.frame_bytes =
 			(uint32_t)(descriptor_size - offsetof(struct pool_descriptor, frame)),
 		.slot_offset = header.slot_offset,
@@ -178,14 +210,20 @@ bool pool_frame_load(const struct pool_view *view, uint32_t slot, struct pool_fr
 	return true;
 }
 
-bool pool_frame_check(const struct pool_view *view, const struct pool_frame *frame)
+bool pool_frame_check(const struct pool_frame *frame, const struct pool_slot_memory *memory)
 {
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < memory->plane_count; i++)
+		bytes += memory->length[i];
 	if (frame->plane_count == 0 || frame->plane_count > POOL_PLANES_MAX ||
-		frame->bytesused > view->slot_stride)
+		frame->bytesused > bytes)
 		return false;
 	for (uint32_t i = 0; i < frame->plane_count; i++) {
-		if (frame->planes[i].offset > view->slot_stride ||
-			frame->planes[i].bytesused > view->slot_stride - frame->planes[i].offset)
+		uint32_t plane = frame->planes[i].memory, offset = frame->planes[i].offset;
+
+		if (plane >= memory->plane_count || offset > memory->length[plane] ||
+			frame->planes[i].bytesused > memory->length[plane] - offset)
 			return false;
 	}
 	return true;

@@ -7,6 +7,10 @@
  *
  *   struct pool_header | recent[recent_count] | descriptors | (page boundary) slots
  *
+ * With POOL_FLAG_DMABUF it ends after the descriptors: the slots lie in memory of the camera's
+ * driver, one dma-buf per slot and memory plane, and come by messages of their own (struct
+ * wire_buffer).
+ *
  * Fixed-width fields only, native byte order. Every place is found through the header's offsets and
  * strides, never through sizeof: a newer daemon's structures may be longer than the reader's.
  *
@@ -40,7 +44,7 @@ struct pool_format {
 	uint32_t frame_size;                       /* most bytes that a frame can have */
 	uint32_t plane_count;
 	struct {
-		uint32_t offset; /* bytes from the start of the slot */
+		uint32_t offset; /* bytes from the start of the slot, or of its memory plane */
 		uint32_t stride; /* bytes per line, 0 for compressed formats */
 	} planes[POOL_PLANES_MAX];
 	/* What V4L2 does not tell and recordings do. */
@@ -68,6 +72,11 @@ struct pool_counters {
 	_Atomic uint64_t reserved[2];
 };
 
+enum pool_flag {
+	POOL_FLAG_DMABUF =
+		1 << 0, /* no slots in the pool: slot_stride is 0, slot_offset pool_size */
+};
+
 struct pool_header {
 	char magic[8];
 	uint32_t version;
@@ -79,7 +88,7 @@ struct pool_header {
 	uint32_t recent_offset;
 	uint32_t descriptor_offset;
 	uint32_t descriptor_stride;
-	uint32_t flags; /* none yet */
+	uint32_t flags; /* enum pool_flag; those not known are ignored */
 	uint64_t slot_offset;
 	uint64_t slot_stride;
 	struct pool_format format;
@@ -139,13 +148,13 @@ struct pool_frame {
 	uint32_t flags;          /* enum pool_frame_flag */
 	uint32_t capture_clock;  /* enum pool_clock */
 	uint32_t field;          /* enum v4l2_field */
-	uint32_t bytesused;      /* bytes of the slot that the frame takes */
+	uint32_t bytesused;      /* bytes of the slot that the frame takes (of dma-bufs: in all) */
 	uint32_t plane_count;
 	struct {
-		uint32_t offset;    /* bytes from the start of the slot */
+		uint32_t offset;    /* bytes from the start of the slot, or of its memory plane */
 		uint32_t bytesused; /* bytes */
 		uint32_t stride;    /* bytes per line, 0 for compressed formats */
-		uint32_t reserved;
+		uint32_t memory;    /* memory plane (dma-buf) that it lies in; 0 in the pool */
 	} planes[POOL_PLANES_MAX];
 	uint64_t reserved[6];
 };
@@ -180,6 +189,7 @@ struct pool_view {
 	uint32_t recent_offset;
 	uint32_t descriptor_offset;
 	uint32_t descriptor_stride;
+	uint32_t flags;       /* enum pool_flag */
 	uint32_t frame_bytes; /* how much of a descriptor this reader and that daemon both know */
 	uint64_t slot_offset;
 	uint64_t slot_stride;
@@ -193,6 +203,10 @@ struct pool_view {
 int pool_layout_init(struct pool_header *ret_header, uint32_t slot_count, uint32_t frame_size,
 	uint32_t page_size);
 
+/* The same without slots: POOL_FLAG_DMABUF. */
+int pool_layout_init_dmabuf(
+	struct pool_header *ret_header, uint32_t slot_count, uint32_t page_size);
+
 /* Checks the header at `base` (`size` bytes are mapped there) and fills the view. -EBADMSG if an
  * offset, a size or a count cannot be right; -EPROTONOSUPPORT for another version of the layout. */
 int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size);
@@ -200,13 +214,20 @@ int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size);
 const struct pool_header *pool_view_header(const struct pool_view *view);
 const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t position);
 const struct pool_descriptor *pool_view_descriptor(const struct pool_view *view, uint32_t slot);
-const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot);
+const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot); /* not with DMABUF */
 
 /* Copies a descriptor's frame; false if there is no such slot. The copy is consistent only if the
- * lock, or the generation, says so afterwards. pool_frame_check(): does every plane of the copy lie
- * in its slot? Ask it before believing the copy. */
+ * lock, or the generation, says so afterwards. */
 bool pool_frame_load(const struct pool_view *view, uint32_t slot, struct pool_frame *ret_frame);
-bool pool_frame_check(const struct pool_view *view, const struct pool_frame *frame);
+
+/* What a slot consists of: its part of the pool, or the dma-bufs. */
+struct pool_slot_memory {
+	uint32_t plane_count;             /* memory planes; 1 in the pool */
+	uint64_t length[POOL_PLANES_MAX]; /* bytes of each */
+};
+
+/* Does every plane of a copied descriptor lie in its slot? Ask it before believing the copy. */
+bool pool_frame_check(const struct pool_frame *frame, const struct pool_slot_memory *memory);
 
 /* Daemon: writes a descriptor's frame by relaxed 64-bit stores; its generation is not touched. */
 void pool_frame_store(struct pool_descriptor *descriptor, const struct pool_frame *frame);

@@ -9,6 +9,8 @@
  *     HELLO        ------------------->
  *                  <-------------------  WELCOME  (fd: doorbell, if granted), or REFUSED
  *                  <-------------------  FORMAT   (fds: pool, guard), once per epoch
+ *                  <-------------------  BUFFER   (fds: dma-bufs), for each slot if that is where
+ * they lie
  *                  <-------------------  SOURCE   (whenever the camera's state changes)
  *     READY        ------------------->            the guard is mapped and sealed: link it in
  *                  <-------------------  FRAME    (or a byte in the doorbell), once per frame
@@ -23,10 +25,10 @@
  * shorter than its minimum, one whose size field is not its length, one longer than
  * WIRE_MESSAGE_MAX, one out of order, or one from a client with fds attached ends the connection.
  *
- * FRAMEs may be lost (a full queue), and so may the last word (BYE, REFUSED). What else is owed is sent
- * when there is room, made of the state as it is then: SOURCE and STATUS conflate, and an epoch that is
- * over has no FORMAT any more. FRAME and doorbell only wake: what there is to read says the pool's
- * header.
+ * FRAMEs may be lost (a full queue), and so may the last word (BYE, REFUSED). What else is owed is
+ * sent when there is room, made of the state as it is then: SOURCE and STATUS conflate, and an
+ * epoch that is over has no FORMAT and no BUFFER any more. FRAME and doorbell only wake: what there
+ * is to read says the pool's header.
  */
 
 #include <stddef.h>
@@ -36,10 +38,11 @@
 #define WIRE_VERSION_MAX 1
 
 #define WIRE_MESSAGE_MAX 4096 /* bytes */
-#define WIRE_FDS_MAX     2    /* most fds that a message to a client carries */
+#define WIRE_FDS_MAX     4    /* most fds that a message to a client carries */
 #define WIRE_NAME_SIZE   72   /* bytes of a name, with its terminating NUL */
 #define WIRE_STREAM_SIZE 128
 #define WIRE_TEXT_SIZE   512
+#define WIRE_PLANES_MAX  4 /* memory planes of a slot */
 
 enum wire_type {
 	WIRE_HELLO = 1,
@@ -53,6 +56,7 @@ enum wire_type {
 	WIRE_FRAME = 19,
 	WIRE_SOURCE = 20,
 	WIRE_BYE = 21,
+	WIRE_BUFFER = 22,
 };
 
 struct wire_header {
@@ -65,6 +69,9 @@ struct wire_header {
 /* What either side can do beyond the base protocol; HELLO asks, WELCOME grants. */
 enum wire_feature {
 	WIRE_FEATURE_DOORBELL = 1 << 0, /* wake by a byte in a socket of its own, no FRAMEs */
+	/* Slots may lie in dma-bufs, which BUFFERs bring. A daemon that has such slots grants it,
+	 * and refuses readers that do not ask for it. */
+	WIRE_FEATURE_DMABUF = 1 << 1,
 };
 
 enum wire_mode {
@@ -105,11 +112,28 @@ struct wire_format {
 				  at 0 */
 	uint32_t slot_count;
 	uint32_t reserved;
-	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old, unless the source would starve */
+	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old, unless the
+				  source would starve */
 };
 
-/* The guard of `epoch` is mapped, and the client has added F_SEAL_FUTURE_WRITE and F_SEAL_SEAL to
- * it (its mapping stays writable): link it in. */
+/* A slot of this epoch is not in the pool (POOL_FLAG_DMABUF) but in memory of its own: a dma-buf
+ * for each memory plane. After FORMAT there is one BUFFER for each slot, in order. fds:
+ * `plane_count` of them (map them read-only). */
+struct wire_buffer {
+	struct wire_header header;
+	uint64_t epoch;
+	uint32_t slot;
+	uint32_t plane_count;
+	struct {
+		uint32_t offset; /* bytes from the start of the dma-buf to that of the memory plane
+				  */
+		uint32_t length; /* bytes */
+		uint64_t modifier; /* DRM_FORMAT_MOD_*; 0: lines follow each other (linear) */
+	} planes[WIRE_PLANES_MAX];
+};
+
+/* The guard of `epoch` is mapped, the BUFFERs too if there are any, and the client has added
+ * F_SEAL_FUTURE_WRITE and F_SEAL_SEAL to it (its mapping stays writable): link it in. */
 struct wire_ready {
 	struct wire_header header;
 	uint64_t epoch;
@@ -183,6 +207,7 @@ _Static_assert(sizeof(struct wire_hello) == 240, "layout is protocol");
 _Static_assert(WIRE_HELLO_SIZE_MIN == 24, "layout is protocol");
 _Static_assert(sizeof(struct wire_welcome) == 112, "layout is protocol");
 _Static_assert(sizeof(struct wire_format) == 56, "layout is protocol");
+_Static_assert(sizeof(struct wire_buffer) == 96, "layout is protocol");
 _Static_assert(sizeof(struct wire_ready) == 24, "layout is protocol");
 _Static_assert(sizeof(struct wire_released) == 16, "layout is protocol");
 _Static_assert(sizeof(struct wire_status) == 24, "layout is protocol");

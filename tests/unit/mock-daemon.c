@@ -44,6 +44,16 @@ static void close_fd(int *fd)
 
 static void drop_pool(struct mock *mock)
 {
+	for (uint32_t i = 0; i < MOCK_SLOTS * MOCK_MEMORY_PLANES; i++) {
+		struct mock_buffer *buffer =
+			&mock->pool.buffers[i / MOCK_MEMORY_PLANES][i % MOCK_MEMORY_PLANES];
+
+		if (buffer->base)
+			munmap(buffer->base, MOCK_BUFFER_OFFSET + buffer->length);
+		if (buffer->base)
+			close_fd(&buffer->fd);
+		buffer->base = NULL;
+	}
 	if (mock->pool.base)
 		munmap(mock->pool.base, mock->pool.size);
 	close_fd(&mock->pool.fd);
@@ -216,6 +226,45 @@ void mock_make_guard(struct mock *mock)
 	assert_int_equal(fcntl(guard->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
 }
 
+void mock_without_slots(struct pool_header *layout)
+{
+	layout->flags = POOL_FLAG_DMABUF;
+	layout->pool_size = layout->slot_offset;
+	layout->slot_stride = 0;
+	layout->format.planes[1].offset = 0;
+}
+
+static void make_buffers(struct mock_pool *pool)
+{
+	for (uint32_t i = 0; i < MOCK_SLOTS * MOCK_MEMORY_PLANES; i++) {
+		struct mock_buffer *buffer =
+			&pool->buffers[i / MOCK_MEMORY_PLANES][i % MOCK_MEMORY_PLANES];
+
+		buffer->length =
+			MOCK_DATA_OFFSET + MOCK_WIDTH * MOCK_HEIGHT / (1 + i % MOCK_MEMORY_PLANES);
+		buffer->fd = make_memfd(MOCK_BUFFER_OFFSET + buffer->length, &buffer->base);
+		assert_int_equal(
+			fcntl(buffer->fd, F_ADD_SEALS,
+				F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
+			0);
+	}
+}
+
+void mock_send_buffer(struct mock *mock, uint32_t slot)
+{
+	struct wire_buffer message = {
+		.epoch = mock->pool.layout.epoch, .slot = slot, .plane_count = MOCK_MEMORY_PLANES};
+	int fds[MOCK_MEMORY_PLANES];
+
+	message_init(&message.header, WIRE_BUFFER, sizeof(message));
+	for (uint32_t i = 0; i < MOCK_MEMORY_PLANES; i++) {
+		message.planes[i].offset = MOCK_BUFFER_OFFSET;
+		message.planes[i].length = mock->pool.buffers[slot][i].length;
+		fds[i] = mock->pool.buffers[slot][i].fd;
+	}
+	mock_send(mock, &message, fds, MOCK_MEMORY_PLANES);
+}
+
 void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak)
 {
 	struct mock_pool *pool = &mock->pool;
@@ -245,6 +294,8 @@ void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak)
 	assert_int_equal(fcntl(pool->fd, F_ADD_SEALS,
 				 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
 		0);
+	if (layout->flags & POOL_FLAG_DMABUF)
+		make_buffers(pool);
 	for (uint32_t slot = 0; slot < layout->slot_count; slot++)
 		pool->generations[slot] = 1;
 	mock_make_guard(mock);
@@ -302,14 +353,29 @@ static struct pool_descriptor *descriptor_of(struct mock *mock, uint32_t slot)
 					  slot * mock->pool.layout.descriptor_stride);
 }
 
+static void fill_memory(uint8_t *memory, size_t size, uint64_t value)
+{
+	_Atomic uint64_t *pixels = (_Atomic uint64_t *)memory;
+
+	for (size_t i = 0; i < size / sizeof(*pixels); i++)
+		atomic_store_explicit(&pixels[i], value, memory_order_relaxed);
+}
+
 static void fill(struct mock *mock, uint32_t slot, uint64_t value)
 {
-	_Atomic uint64_t *pixels =
-		(_Atomic uint64_t *)(mock->pool.base + mock->pool.layout.slot_offset +
-				     slot * mock->pool.layout.slot_stride);
+	struct mock_pool *pool = &mock->pool;
 
-	for (size_t i = 0; i < MOCK_FRAME_SIZE / sizeof(*pixels); i++)
-		atomic_store_explicit(&pixels[i], value, memory_order_relaxed);
+	if (pool->layout.flags & POOL_FLAG_DMABUF) {
+		for (uint32_t i = 0; i < MOCK_MEMORY_PLANES; i++) {
+			const struct mock_buffer *buffer = &pool->buffers[slot][i];
+
+			fill_memory(buffer->base + MOCK_BUFFER_OFFSET + MOCK_DATA_OFFSET,
+				buffer->length - MOCK_DATA_OFFSET, value);
+		}
+		return;
+	}
+	fill_memory(pool->base + pool->layout.slot_offset + slot * pool->layout.slot_stride,
+		MOCK_FRAME_SIZE, value);
 }
 
 uint64_t mock_pixel(uint64_t epoch, uint64_t position)
@@ -375,7 +441,7 @@ void mock_publish_slot(struct mock *mock, uint32_t slot)
 {
 	struct mock_pool *pool = &mock->pool;
 	uint64_t position = pool->newest + 1;
-	const struct pool_frame frame = {
+	struct pool_frame frame = {
 		.position = position,
 		.frame_id = position,
 		.capture_time_ns = 5000 + (int64_t)position,
@@ -392,6 +458,10 @@ void mock_publish_slot(struct mock *mock, uint32_t slot)
 	};
 	pool_recent *recent = (pool_recent *)(pool->base + pool->layout.recent_offset);
 
+	for (uint32_t i = 0; i < 2 && pool->layout.flags & POOL_FLAG_DMABUF; i++) {
+		frame.planes[i].offset = MOCK_DATA_OFFSET;
+		frame.planes[i].memory = i;
+	}
 	fill(mock, slot, mock_pixel(pool->layout.epoch, position));
 	pool->generations[slot]++;
 	pool->positions[slot] = position;

@@ -23,6 +23,12 @@
 #define MOCK_HEIGHT     32
 #define MOCK_FRAME_SIZE (MOCK_WIDTH * MOCK_HEIGHT * 3 / 2) /* NV12 */
 
+/* Of slots in dma-bufs: sealed memfds stand in for those. Y lies in one, CbCr in the other, each
+ * with something before it. */
+#define MOCK_MEMORY_PLANES 2
+#define MOCK_BUFFER_OFFSET 4096 /* bytes before the memory plane */
+#define MOCK_DATA_OFFSET   128  /* bytes before the plane in it */
+
 struct mock_pool {
 	uint8_t *base;
 	uint64_t size;
@@ -31,6 +37,11 @@ struct mock_pool {
 	uint64_t generations[POOL_SLOTS_MAX];
 	uint64_t positions[POOL_SLOTS_MAX]; /* 0: no frame */
 	uint64_t newest;
+	struct mock_buffer {
+		int fd; /* -1: none */
+		uint8_t *base;
+		uint32_t length; /* bytes of the memory plane */
+	} buffers[MOCK_SLOTS][MOCK_MEMORY_PLANES];
 };
 
 struct mock_guard {
@@ -81,6 +92,9 @@ void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak);
 /* Another guard for the same pool. */
 void mock_make_guard(struct mock *mock);
 void mock_send_format(struct mock *mock);
+/* A tweak: slots in dma-bufs. */
+void mock_without_slots(struct pool_header *layout);
+void mock_send_buffer(struct mock *mock, uint32_t slot);
 /* After READY: looks that the guard is sealed, and sets its words. */
 void mock_link(struct mock *mock);
 

@@ -397,37 +397,101 @@ static void a_plane_outside_its_slot_is_found(void **state)
 		.plane_count = 2,
 		.planes = {{.bytesused = 96, .stride = 20}, {.offset = 96, .bytesused = PAGE - 96}},
 	};
-	struct pool_header header = header_make();
-	uint8_t *base = pool_create(&header);
+	const struct pool_slot_memory memory = {.plane_count = 1, .length = {PAGE}};
 	struct pool_frame frame = good;
-	struct pool_view view;
 
 	(void)state;
-	assert_int_equal(pool_view_init(&view, base, header.pool_size), 0);
-	assert_true(pool_frame_check(&view, &frame));
+	assert_true(pool_frame_check(&frame, &memory));
 	frame.planes[1] = (__typeof__(frame.planes[1])){.offset = PAGE};
-	assert_true(pool_frame_check(&view, &frame));
+	assert_true(pool_frame_check(&frame, &memory));
 
 	frame = good;
 	frame.bytesused++;
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
 	frame = good;
 	frame.plane_count = 0;
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
 	frame.plane_count = POOL_PLANES_MAX + 1;
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
 	frame = good;
 	frame.planes[1].bytesused++;
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
 	frame = good;
 	frame.planes[1].offset++;
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
 	frame = good;
 	frame.planes[1].offset = UINT32_MAX; /* offset + bytesused wraps to a small number */
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
 	frame = good;
 	frame.planes[0].bytesused = UINT32_MAX;
-	assert_false(pool_frame_check(&view, &frame));
+	assert_false(pool_frame_check(&frame, &memory));
+	frame = good;
+	frame.planes[1].memory = 1;
+	assert_false(pool_frame_check(&frame, &memory));
+}
+
+static void a_plane_lies_in_the_memory_plane_that_it_names(void **state)
+{
+	const struct pool_slot_memory memory = {.plane_count = 2, .length = {PAGE, 64}};
+	const struct pool_frame good = {
+		.bytesused = PAGE + 64,
+		.plane_count = 2,
+		.planes = {{.bytesused = PAGE}, {.offset = 32, .bytesused = 32, .memory = 1}},
+	};
+	struct pool_frame frame = good;
+
+	(void)state;
+	assert_true(pool_frame_check(&frame, &memory));
+	frame.planes[1].bytesused++;
+	assert_false(pool_frame_check(&frame, &memory));
+	frame.planes[1].memory = 0;
+	assert_true(pool_frame_check(&frame, &memory));
+	frame = good;
+	frame.planes[1].memory = 2;
+	assert_false(pool_frame_check(&frame, &memory));
+	frame.planes[1].memory = UINT32_MAX;
+	assert_false(pool_frame_check(&frame, &memory));
+	frame = good;
+	frame.bytesused++;
+	assert_false(pool_frame_check(&frame, &memory));
+}
+
+/* Slots in dma-bufs: none in the pool, and a reader that does not know of that must not believe it.
+ */
+static void a_pool_without_slots(void **state)
+{
+	struct pool_header header, wrong;
+	struct pool_view view;
+	uint8_t *base;
+
+	(void)state;
+	assert_int_equal(pool_layout_init_dmabuf(&header, POOL_SLOTS_MIN - 1, PAGE), -EINVAL);
+	assert_int_equal(pool_layout_init_dmabuf(&header, SLOTS, PAGE), 0);
+	assert_int_equal(header.slot_stride, 0);
+	assert_int_equal(header.slot_offset, header.pool_size);
+	assert_int_equal(header.pool_size % PAGE, 0);
+	header.epoch = 1;
+	header.format.frame_size = 123456;
+	base = pool_create(&header);
+	assert_int_equal(pool_view_init(&view, base, header.pool_size), 0);
+	assert_int_equal(view.flags, POOL_FLAG_DMABUF);
+
+	wrong = header;
+	wrong.flags = 0;
+	memcpy(base, &wrong, sizeof(wrong));
+	assert_int_equal(pool_view_init(&view, base, header.pool_size), -EBADMSG);
+	wrong = header;
+	wrong.slot_stride = 64;
+	memcpy(base, &wrong, sizeof(wrong));
+	assert_int_equal(pool_view_init(&view, base, header.pool_size), -EBADMSG);
+	wrong = header;
+	wrong.slot_offset -= 64;
+	memcpy(base, &wrong, sizeof(wrong));
+	assert_int_equal(pool_view_init(&view, base, header.pool_size), -EBADMSG);
+	wrong = header;
+	wrong.descriptor_offset += PAGE;
+	memcpy(base, &wrong, sizeof(wrong));
+	assert_int_equal(pool_view_init(&view, base, header.pool_size), -EBADMSG);
 	free(base);
 }
 
@@ -445,6 +509,8 @@ int main(void)
 		cmocka_unit_test(an_accepted_header_is_safe),
 		cmocka_unit_test(a_frame_is_copied_whole),
 		cmocka_unit_test(a_plane_outside_its_slot_is_found),
+		cmocka_unit_test(a_plane_lies_in_the_memory_plane_that_it_names),
+		cmocka_unit_test(a_pool_without_slots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
