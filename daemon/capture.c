@@ -64,20 +64,19 @@ static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
 
 /* ---- pool ---- */
 
-static int plan(const struct options *options, const struct source_format *format, uint64_t pinned,
-	struct pool_plan *ret_plan, char error[SOURCE_TEXT_SIZE])
+static int plan(const struct options *options, const struct source_format *format, uint32_t slots,
+	uint64_t pinned, struct pool_plan *ret_plan, char error[SOURCE_TEXT_SIZE])
 {
-	uint32_t least;
+	uint32_t least, most = format->buffer_max > 0 ? format->buffer_max : POOL_SLOTS_MAX;
 	int result;
 
-	result = pool_plan_init(ret_plan, &format->format, format->slots_needed, options->slots,
-		options->lease_min_ns, &least);
+	result = pool_plan_init(ret_plan, &format->format, format->slots_needed, slots,
+		format->buffer_max, options->lease_min_ns, &least);
 	if (result == -EINVAL) {
 		snprintf(error, SOURCE_TEXT_SIZE,
-			"%" PRIu32
-			" slots are not enough for this source: use --slots auto, or %" PRIu32
-			" to %d",
-			options->slots, least, POOL_SLOTS_MAX);
+			"%" PRIu32 " slots are %s for this source: use --slots auto, or %" PRIu32
+			" to %" PRIu32,
+			slots, slots < least ? "not enough" : "too many", least, most);
 		return result;
 	}
 	if (result < 0) {
@@ -112,10 +111,55 @@ static void pool_error(const struct pool_plan *pool_plan, int result, char error
 			pool_plan->size >> 20, pool_plan->slot_count, strerror(-result));
 }
 
+/* The slots are the source's own: as many as were planned, or as it has, with a plan for that then.
+ */
+static int export_slots(const struct options *options, struct source *source,
+	const struct source_format *format, uint64_t pinned, struct pool_plan *plan_of_pool,
+	struct slot_buffer ret_buffers[POOL_SLOTS_MAX], char error[SOURCE_TEXT_SIZE])
+{
+	int count = source->ops->export(source, plan_of_pool->slot_count, ret_buffers), result;
+
+	if (count < 0) {
+		snprintf(error, SOURCE_TEXT_SIZE, "%s", source->error);
+		return count;
+	}
+	if ((uint32_t)count == plan_of_pool->slot_count)
+		return 0;
+	result = plan(options, format, (uint32_t)count, pinned, plan_of_pool, error);
+	if (result < 0)
+		slot_buffers_close(ret_buffers, (uint32_t)count);
+	return result;
+}
+
+/* Makes the pool of a source that is open. */
+static int make_pool(const struct options *options, struct source *source,
+	const struct source_format *format, uint64_t pinned, struct pool **ret_pool,
+	char error[SOURCE_TEXT_SIZE])
+{
+	struct slot_buffer buffers[POOL_SLOTS_MAX];
+	struct pool_plan pool_plan;
+	int result;
+
+	result = plan(options, format, options->slots, pinned, &pool_plan, error);
+	if (result < 0)
+		return result;
+	if (pool_plan.dmabuf) {
+		result = export_slots(options, source, format, pinned, &pool_plan, buffers, error);
+		if (result < 0)
+			return result;
+	}
+	result = pool_create(&pool_plan, pool_plan.dmabuf ? buffers : NULL, ret_pool);
+	if (result < 0) {
+		pool_error(&pool_plan, result, error);
+		if (pool_plan.dmabuf)
+			slot_buffers_close(buffers, pool_plan.slot_count);
+	}
+	return result;
+}
+
 int camera_try(const struct options *options, struct source *source, char error[SOURCE_TEXT_SIZE])
 {
 	struct source_format format;
-	struct pool_plan pool_plan;
 	struct pool *pool;
 	int result;
 
@@ -126,34 +170,22 @@ int camera_try(const struct options *options, struct source *source, char error[
 		snprintf(error, SOURCE_TEXT_SIZE, "%s", source->error);
 		return result;
 	}
-	result = plan(options, &format, 0, &pool_plan, error);
+	result = make_pool(options, source, &format, 0, &pool, error);
 	source->ops->close(source);
-	if (result < 0)
-		return result;
-	result = pool_create(&pool_plan, &pool);
-	if (result < 0) {
-		pool_error(&pool_plan, result, error);
-		return result;
-	}
-	pool_destroy(pool);
-	return 0;
+	if (result == 0)
+		pool_destroy(pool);
+	return result;
 }
 
 static int pool_install(struct camera *camera, char error[SOURCE_TEXT_SIZE])
 {
-	struct pool_plan pool_plan;
 	struct pool *pool;
 	int result;
 
-	result = plan(
-		camera->options, &camera->format, pinned_bytes(camera->pinned), &pool_plan, error);
+	result = make_pool(camera->options, camera->source, &camera->format,
+		pinned_bytes(camera->pinned), &pool, error);
 	if (result < 0)
 		return result;
-	result = pool_create(&pool_plan, &pool);
-	if (result < 0) {
-		pool_error(&pool_plan, result, error);
-		return result;
-	}
 	pthread_mutex_lock(&camera->lock);
 	camera->pool = pool;
 	camera->snapshot.transfer = camera->format.transfer;

@@ -21,9 +21,11 @@
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_USEC   UINT64_C(5000000)
-#define RETRY_USEC           UINT64_C(50000)
+#define RETRY_MIN_USEC       UINT64_C(2000)
+#define RETRY_MAX_USEC       UINT64_C(50000)
 #define MESSAGES_PER_WAKE_UP 16
 #define UNREAD_ANSWERS_MAX   4
+#define UNREAD_BUFFERS_MAX   8    /* fds of BUFFER messages */
 #define FLOOD_MESSAGES       1000 /* per second; RELEASED of a lossless reader does not count */
 
 /* ---- sending ---- */
@@ -67,7 +69,8 @@ static int send_welcome(struct client *client)
 
 	message_init(&welcome.header, WIRE_WELCOME, sizeof welcome);
 	welcome.max_leases = options->max_leases;
-	welcome.features = doorbell ? WIRE_FEATURE_DOORBELL : 0;
+	welcome.features = (doorbell ? WIRE_FEATURE_DOORBELL : 0) |
+			   (client->server->source->exports ? WIRE_FEATURE_DMABUF : 0);
 	welcome.mode = client->mode;
 	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
 	error = send_timed(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
@@ -96,6 +99,57 @@ static int send_format(struct client *client)
 	error = send_timed(client, &format.header, fds, 2);
 	close(fds[0]);
 	return error;
+}
+
+static bool nothing_unread(const struct client *client)
+{
+	int unread;
+
+	return ioctl(client->socket, SIOCOUTQ, &unread) == 0 && unread == 0;
+}
+
+static int send_buffer(struct client *client, uint32_t slot)
+{
+	const struct slot_buffer *from = &client->pool->buffers[slot];
+	struct wire_buffer buffer = {.epoch = client->pool->header->epoch,
+		.slot = slot,
+		.plane_count = from->plane_count};
+	int fds[WIRE_FDS_MAX];
+
+	_Static_assert(WIRE_PLANES_MAX == POOL_PLANES_MAX && WIRE_FDS_MAX >= POOL_PLANES_MAX,
+		"a slot fits into a message");
+
+	for (uint32_t i = 0; i < from->plane_count; i++) {
+		buffer.planes[i].offset = from->planes[i].offset;
+		buffer.planes[i].length = from->planes[i].length;
+		buffer.planes[i].modifier = from->planes[i].modifier;
+		fds[i] = from->planes[i].fd;
+	}
+	message_init(&buffer.header, WIRE_BUFFER, sizeof buffer);
+	return send_timed(client, &buffer.header, fds, from->plane_count);
+}
+
+/* All slots, in order; only some at a time, because fds that wait in a queue count against this
+ * process's limit. */
+static int send_buffers(struct client *client)
+{
+	const struct pool *pool = client->pool;
+
+	if (nothing_unread(client))
+		client->buffers_unread = 0;
+	while (client->buffers_sent < pool->slot_count) {
+		uint32_t fds = pool->buffers[client->buffers_sent].plane_count;
+		int error;
+
+		if (client->buffers_unread + fds > UNREAD_BUFFERS_MAX || is_suspect(client))
+			return -EBUSY;
+		error = send_buffer(client, client->buffers_sent);
+		if (error < 0)
+			return error;
+		client->buffers_sent++;
+		client->buffers_unread += fds;
+	}
+	return 0;
 }
 
 static enum wire_source_state wire_state(const struct camera_snapshot *snapshot)
@@ -155,11 +209,11 @@ static int send_status(struct client *client)
 	struct wire_status status;
 	char *document;
 	size_t size;
-	int fd, error, unread;
+	int fd, error;
 
 	/* An fd that waits in a queue counts against this process's limit, and beyond that nobody
 	 * gets any. */
-	if (ioctl(client->socket, SIOCOUTQ, &unread) == 0 && unread == 0)
+	if (nothing_unread(client))
 		client->unread_answers = 0;
 	if (client->unread_answers >= UNREAD_ANSWERS_MAX)
 		return -EBUSY;
@@ -193,12 +247,19 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* There is room, but something else is in the way: looked at again soon. */
-static void flush_later(struct client *client)
+/* There is room, but something else is in the way: looked at again soon, and less often the longer
+ * it stays so. */
+static void flush_later(struct client *client, bool progress)
 {
-	if (client->retry_timer == NULL)
-		(void)sd_event_add_time_relative(client->server->event, &client->retry_timer,
-			CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, client);
+	if (client->retry_timer != NULL)
+		return;
+	client->retry_usec *= 2;
+	if (progress || client->retry_usec == 0)
+		client->retry_usec = RETRY_MIN_USEC;
+	else if (client->retry_usec > RETRY_MAX_USEC)
+		client->retry_usec = RETRY_MAX_USEC;
+	(void)sd_event_add_time_relative(client->server->event, &client->retry_timer,
+		CLOCK_MONOTONIC, client->retry_usec, 0, on_retry, client);
 }
 
 /* Sends what is owed, in the order of the bits, until there is no more room; then waits for room.
@@ -206,21 +267,21 @@ static void flush_later(struct client *client)
 static void flush(struct client *client)
 {
 	static int (*const senders[])(struct client *) = {
-		send_welcome, send_format, send_source, send_status};
+		send_welcome, send_format, send_buffers, send_source, send_status};
+	/* a suspect gets no more than it must, until it is cleared */
+	uint32_t not_now = is_suspect(client) ? CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS : 0;
+	uint32_t had = client->owed, had_buffers = client->buffers_sent;
 	int error = 0;
 
 	for (unsigned i = 0; i < sizeof senders / sizeof *senders; i++) {
-		if (!(client->owed & 1u << i))
+		if (!(client->owed & ~not_now & 1u << i))
 			continue;
-		/* a suspect gets no more than it must, until it is cleared */
-		error = 1u << i == CLIENT_OWED_STATUS && is_suspect(client) ? -EBUSY
-									    : senders[i](client);
+		error = senders[i](client);
 		if (error == -EAGAIN)
 			break;
-		if (error == -EBUSY) { /* STATUS, the last */
-			(void)sd_event_source_set_io_events(client->io, EPOLLIN);
-			flush_later(client);
-			return;
+		if (error == -EBUSY) {
+			not_now |= 1u << i;
+			continue;
 		}
 		if (error == -EPIPE || error == -ECONNRESET) {
 			client_hang_up(client);
@@ -234,7 +295,9 @@ static void flush(struct client *client)
 		client->owed &= ~(1u << i);
 	}
 	(void)sd_event_source_set_io_events(
-		client->io, client->owed != 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+		client->io, client->owed & ~not_now ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	if (client->owed & not_now)
+		flush_later(client, client->owed != had || client->buffers_sent != had_buffers);
 }
 
 static void owe(struct client *client, enum client_owed what)
@@ -251,7 +314,7 @@ void client_forget_pool(struct client *client)
 	client->reader.pool.words = NULL;
 	client->pool = NULL;
 	client->ready = false;
-	client->owed &= ~(uint32_t)CLIENT_OWED_FORMAT;
+	client->owed &= ~(uint32_t)(CLIENT_OWED_FORMAT | CLIENT_OWED_BUFFERS);
 }
 
 void client_offer_pool(struct client *client, struct pool *pool)
@@ -269,6 +332,9 @@ void client_offer_pool(struct client *client, struct pool *pool)
 		return;
 	}
 	client->pool = pool;
+	client->buffers_sent = 0;
+	if (pool->buffers != NULL)
+		client->owed |= CLIENT_OWED_BUFFERS;
 	owe(client, CLIENT_OWED_FORMAT);
 }
 
@@ -338,6 +404,14 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		say_no(client, WIRE_CODE_ACCESS,
 			"only members of group camtap-admin may make a live camera wait "
 			"(lossless)");
+		return;
+	}
+	if (server->source->exports && hello.mode != WIRE_MODE_OBSERVE &&
+		!(hello.features & WIRE_FEATURE_DMABUF)) {
+		say_no(client, WIRE_CODE_STREAM,
+			"this camera's frames lie in dma-bufs (--memory dmabuf), which this "
+			"program does "
+			"not take: update it, or start camtapd with --memory auto");
 		return;
 	}
 	message_printable(client->name, sizeof client->name, hello.name,
@@ -420,7 +494,7 @@ static void on_ready(struct client *client, const void *buffer, size_t length)
 	}
 	if (client->pool == NULL || ready.epoch != client->pool->header->epoch)
 		return; /* of an epoch that is over */
-	if (client->guard.fd < 0 || client->owed & CLIENT_OWED_FORMAT) {
+	if (client->guard.fd < 0 || client->owed & (CLIENT_OWED_FORMAT | CLIENT_OWED_BUFFERS)) {
 		say_no(client, WIRE_CODE_PROTOCOL, "a READY too many");
 		return;
 	}

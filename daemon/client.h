@@ -33,8 +33,9 @@ enum client_state {
 enum client_owed {
 	CLIENT_OWED_WELCOME = 1 << 0,
 	CLIENT_OWED_FORMAT = 1 << 1,
-	CLIENT_OWED_SOURCE = 1 << 2,
-	CLIENT_OWED_STATUS = 1 << 3,
+	CLIENT_OWED_BUFFERS = 1 << 2, /* one message per slot */
+	CLIENT_OWED_SOURCE = 1 << 3,
+	CLIENT_OWED_STATUS = 1 << 4,
 };
 
 struct client {
@@ -50,13 +51,15 @@ struct client {
 	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
 	sd_event_source *io, *exit, *hello_timer, *retry_timer;
 	uint32_t owed;           /* enum client_owed */
+	uint64_t retry_usec;     /* the last pause of retry_timer */
 	bool ready;              /* READY came; linked in as soon as it is no suspect any more */
 	uint32_t unread_answers; /* STATUS messages sent since its queue was empty */
 	uint32_t probes;         /* rings over budget in a row */
 	int64_t flood_window_ns;
 	uint32_t flood_count;
 
-	struct pool *pool; /* whose FORMAT it was sent or is owed; NULL: none */
+	struct pool *pool;                     /* whose FORMAT it was sent or is owed; NULL: none */
+	uint32_t buffers_sent, buffers_unread; /* slots of it; fds since its queue was empty */
 	struct guard_memory guard;
 	struct camera_reader reader;
 };

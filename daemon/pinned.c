@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "pinned.h"
 
+#include "slot-buffer.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,12 +19,53 @@ static bool held_elsewhere(int fd)
 	return false;
 }
 
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 static void forget(struct pinned *pinned, unsigned index)
 {
-	close(pinned->pools[index].fd);
+	struct pinned_pool *pool = &pinned->pools[index];
+
+	close_fd(&pool->fd);
+	for (uint32_t i = 0; i < pool->buffer_count; i++) {
+		for (uint32_t plane = 0; plane < pool->buffers[i].plane_count; plane++)
+			close_fd(&pool->buffers[i].planes[plane].fd);
+	}
+	free(pool->buffers);
 	pinned->count--;
-	memmove(&pinned->pools[index], &pinned->pools[index + 1],
-		(pinned->count - index) * sizeof pinned->pools[0]);
+	memmove(pool, pool + 1, (pinned->count - index) * sizeof *pool);
+}
+
+static uint64_t sweep_buffer(struct slot_buffer *buffer)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < buffer->plane_count; i++) {
+		if (buffer->planes[i].fd < 0)
+			continue;
+		if (slot_buffer_held(buffer->planes[i].fd))
+			bytes += buffer->planes[i].length;
+		else
+			close_fd(&buffer->planes[i].fd);
+	}
+	return bytes;
+}
+
+static uint64_t sweep_pool(struct pinned_pool *pool)
+{
+	uint64_t bytes = 0;
+
+	if (pool->fd >= 0 && held_elsewhere(pool->fd))
+		bytes += pool->size;
+	else
+		close_fd(&pool->fd);
+	for (uint32_t i = 0; i < pool->buffer_count; i++)
+		bytes += sweep_buffer(&pool->buffers[i]);
+	return bytes;
 }
 
 static uint64_t sweep(struct pinned *pinned)
@@ -29,12 +73,35 @@ static uint64_t sweep(struct pinned *pinned)
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < pinned->count;) {
-		if (held_elsewhere(pinned->pools[i].fd))
-			bytes += pinned->pools[i++].size;
+		uint64_t kept = sweep_pool(&pinned->pools[i]);
+
+		bytes += kept;
+		if (kept > 0)
+			i++;
 		else
 			forget(pinned, i);
 	}
 	return bytes;
+}
+
+static uint32_t count_fds(const struct slot_buffer *buffers, uint32_t count)
+{
+	uint32_t fds = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		for (uint32_t plane = 0; plane < buffers[i].plane_count; plane++)
+			fds += buffers[i].planes[plane].fd >= 0;
+	}
+	return fds;
+}
+
+static uint32_t fds_of_buffers(const struct pinned *pinned)
+{
+	uint32_t fds = 0;
+
+	for (unsigned i = 0; i < pinned->count; i++)
+		fds += count_fds(pinned->pools[i].buffers, pinned->pools[i].buffer_count);
+	return fds;
 }
 
 void pinned_init(struct pinned *pinned)
@@ -50,16 +117,19 @@ void pinned_finish(struct pinned *pinned)
 	pthread_mutex_destroy(&pinned->lock);
 }
 
-void pinned_add(struct pinned *pinned, int fd, uint64_t size)
+void pinned_add(struct pinned *pinned, int fd, uint64_t size, struct slot_buffer *buffers,
+	uint32_t buffer_count)
 {
 	pthread_mutex_lock(&pinned->lock);
 	(void)sweep(pinned);
-	if (pinned->count == PINNED_MAX) {
-		size += pinned->pools[0].size;
+	while (pinned->count == PINNED_MAX ||
+		(pinned->count > 0 && fds_of_buffers(pinned) + count_fds(buffers, buffer_count) >
+					      PINNED_FDS_MAX)) {
+		size += sweep_pool(&pinned->pools[0]);
 		forget(pinned, 0);
 	}
-	pinned->pools[pinned->count].fd = fd;
-	pinned->pools[pinned->count++].size = size;
+	pinned->pools[pinned->count++] = (struct pinned_pool){
+		.fd = fd, .size = size, .buffers = buffers, .buffer_count = buffer_count};
 	pthread_mutex_unlock(&pinned->lock);
 }
 

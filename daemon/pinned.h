@@ -5,20 +5,27 @@
 /*
  * Pools of past epochs that some client still keeps (by a mapping or an fd). Their memory cannot be
  * taken back (the daemon cannot even punch holes: they are sealed), so it counts against the memory
- * limit until it is really gone. Any thread.
+ * limit until it is really gone. Slots in dma-bufs count one by one: a client that holds a frame
+ * keeps the dma-bufs of all slots, but a GPU that was handed one of them keeps that one only. Any
+ * thread.
  */
 
 #include <pthread.h>
 #include <stdint.h>
 
-#define PINNED_MAX 64
+#define PINNED_MAX     64  /* pools */
+#define PINNED_FDS_MAX 256 /* of dma-bufs: they count against the daemon's limit */
+
+struct slot_buffer;
 
 struct pinned {
 	pthread_mutex_t lock;
 	unsigned count;
-	struct {
-		int fd; /* read-only description, the only one of the daemon's */
-		uint64_t size;
+	struct pinned_pool {
+		int fd;        /* read-only description, the only one of the daemon's; -1: gone */
+		uint64_t size; /* bytes of the memfd, and of what was forgotten */
+		struct slot_buffer *buffers; /* a dma-buf that is gone has fd -1; may be NULL */
+		uint32_t buffer_count;
 	} pools[PINNED_MAX];
 };
 
@@ -26,10 +33,12 @@ void pinned_init(struct pinned *pinned);
 void pinned_finish(struct pinned *pinned);
 
 /* Takes over `fd`, a read-only description of a sealed memfd of `size` bytes that is not mapped
- * here any more. Beyond PINNED_MAX the oldest is forgotten, its size added to the next. */
-void pinned_add(struct pinned *pinned, int fd, uint64_t size);
+ * here any more, and `buffers` (of malloc(); NULL: none) with their dma-bufs. Beyond PINNED_MAX and
+ * PINNED_FDS_MAX the oldest is forgotten, its size added to this one. */
+void pinned_add(struct pinned *pinned, int fd, uint64_t size, struct slot_buffer *buffers,
+	uint32_t buffer_count);
 
-/* Looks which pools nobody holds any more, forgets them, and returns the bytes of the others. */
+/* Looks what nobody holds any more, forgets that, and returns the bytes of the rest. */
 uint64_t pinned_bytes(struct pinned *pinned);
 
 #endif

@@ -14,6 +14,8 @@
  * description of its own (a shared one would share its file offset). When the daemon has unmapped
  * the pool, F_SETLEASE(F_WRLCK) on such a description is then granted only if nobody else holds the
  * pool any more, be it by fd or mapping; pinned.c counts by that.
+ *
+ * Slots that are dma-bufs have no seals: there the open mode is all there is (docs/security.md).
  */
 
 #include "clock.h"
@@ -50,11 +52,14 @@ static uint64_t rate_times(const struct pool_format *format, uint64_t ns)
 }
 
 int pool_plan_init(struct pool_plan *ret_plan, const struct pool_format *format,
-	uint32_t slots_needed, uint32_t slots, uint64_t lease_min_ns, uint32_t *ret_least)
+	uint32_t slots_needed, uint32_t slots, uint32_t buffer_max, uint64_t lease_min_ns,
+	uint32_t *ret_least)
 {
-	struct pool_plan plan = {.format = *format, .slots_needed = slots_needed};
+	struct pool_plan plan = {
+		.format = *format, .slots_needed = slots_needed, .dmabuf = buffer_max > 0};
 	uint32_t page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 	uint32_t least = slots_needed + 2; /* the one in reserve and the newest */
+	uint32_t most = plan.dmabuf && buffer_max < POOL_SLOTS_MAX ? buffer_max : POOL_SLOTS_MAX;
 	uint64_t spare, spare_needed = rate_times(format, lease_min_ns);
 	struct pool_header header;
 	int error;
@@ -70,11 +75,13 @@ int pool_plan_init(struct pool_plan *ret_plan, const struct pool_format *format,
 			wanted = SLOTS_AUTO_MAX;
 		if (wanted * format->frame_size > SIZE_AUTO_MAX)
 			wanted = SIZE_AUTO_MAX / format->frame_size;
+		if (wanted > most)
+			wanted = most;
 		if (wanted < least)
 			wanted = least;
 		slots = (uint32_t)wanted;
 	}
-	if (slots < least || slots > POOL_SLOTS_MAX) {
+	if (slots < least || slots > most) {
 		*ret_least = least;
 		return -EINVAL;
 	}
@@ -82,7 +89,7 @@ int pool_plan_init(struct pool_plan *ret_plan, const struct pool_format *format,
 	if (error < 0)
 		return error;
 	plan.slot_count = slots;
-	plan.size = header.pool_size;
+	plan.size = header.pool_size; /* dma-bufs take as much as slots of the pool would */
 	spare = slots - least;
 	plan.lease_min_ns = lease_min_ns;
 	if (spare < spare_needed)
@@ -130,12 +137,14 @@ static void header_fill(struct pool *pool, const struct pool_plan *plan)
 
 static int memory_create(struct pool *pool, const struct pool_plan *plan)
 {
+	uint32_t page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 	struct pool_header header;
 	void *base;
 	int fd, error;
 
-	error = pool_layout_init(&header, plan->slot_count, plan->format.frame_size,
-		(uint32_t)sysconf(_SC_PAGESIZE));
+	error = plan->dmabuf ? pool_layout_init_dmabuf(&header, plan->slot_count, page_size)
+			     : pool_layout_init(&header, plan->slot_count, plan->format.frame_size,
+				       page_size);
 	if (error < 0)
 		return error;
 	error = headroom_check(header.pool_size);
@@ -185,7 +194,8 @@ close_fd:
 	return error;
 }
 
-int pool_create(const struct pool_plan *plan, struct pool **ret_pool)
+int pool_create(
+	const struct pool_plan *plan, const struct slot_buffer *buffers, struct pool **ret_pool)
 {
 	struct pool *pool = calloc(1, sizeof *pool);
 	int error;
@@ -197,9 +207,17 @@ int pool_create(const struct pool_plan *plan, struct pool **ret_pool)
 		error = -ENOMEM;
 		goto free_pool;
 	}
+	if (plan->dmabuf) {
+		pool->buffers = malloc(plan->slot_count * sizeof *buffers);
+		if (pool->buffers == NULL) {
+			error = -ENOMEM;
+			goto free_readers;
+		}
+		memcpy(pool->buffers, buffers, plan->slot_count * sizeof *buffers);
+	}
 	error = memory_create(pool, plan);
 	if (error < 0)
-		goto free_readers;
+		goto free_buffers;
 	pool->reader_max = plan->reader_max;
 	pool->slot_count = plan->slot_count;
 	pool->slots_needed = plan->slots_needed;
@@ -212,6 +230,8 @@ int pool_create(const struct pool_plan *plan, struct pool **ret_pool)
 	*ret_pool = pool;
 	return 0;
 
+free_buffers:
+	free(pool->buffers);
 free_readers:
 	free(pool->readers);
 free_pool:
@@ -226,6 +246,9 @@ void pool_destroy(struct pool *pool)
 	munmap(pool->base, pool->size);
 	if (pool->fd >= 0)
 		close(pool->fd);
+	if (pool->buffers != NULL)
+		slot_buffers_close(pool->buffers, pool->slot_count);
+	free(pool->buffers);
 	free(pool->readers);
 	free(pool);
 }

@@ -4,8 +4,8 @@
 
 /*
  * One epoch's pool as the daemon sees it: the sealed memory, the private state of each slot, and
- * the guards of the readers that are linked in. proto/pool-layout.h is what readers see of it,
- * proto/guard.h the steps on the lock words.
+ * the guards of the readers that are linked in. The slots lie in that memory, or in dma-bufs.
+ * proto/pool-layout.h is what readers see of it, proto/guard.h the steps on the lock words.
  *
  * Threads: pool_create() and pool_destroy() need no lock, everything else the camera's lock. None
  * of it allocates, blocks or faults: guards are locked in memory before they are linked.
@@ -13,6 +13,7 @@
 
 #include "guard.h"
 #include "pool-layout.h"
+#include "slot-buffer.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,7 +55,8 @@ struct pool {
 	int fd;            /* a read-only description; no read-write one exists any more */
 	uint8_t *base;
 	uint64_t size;
-	struct pool_header *header; /* == base */
+	struct pool_header *header;  /* == base */
+	struct slot_buffer *buffers; /* [slot_count]; NULL: the slots lie in the pool */
 
 	uint32_t slot_count;
 	uint32_t slots_needed; /* the source stops with fewer */
@@ -76,20 +78,27 @@ struct pool_plan {
 	struct pool_format format;
 	uint32_t slot_count, slots_needed, max_leases, reader_max;
 	uint64_t lease_min_ns; /* the effective one: what slot_count allows at the format's rate */
-	uint64_t size;         /* bytes of the pool */
+	uint64_t size;         /* bytes of the pool, slots in dma-bufs included */
+	bool dmabuf;           /* the slots are not in the pool */
 };
 
 /* Works out slots, effective lease_min and size. slots 0: automatic: reserve + 1 + ceil(lease_min *
- * rate), between 8 and 32 and within 256 MiB. -EINVAL if `slots` are too few for the source
+ * rate), between 8 and 32 and within 256 MiB. `buffer_max`: the slots are dma-bufs, and that is the
+ * most of them; 0: they are in the pool. -EINVAL if `slots` are too few for the source, or more
+ * than it has
  * (*ret_least says how many it needs), -EOVERFLOW. */
 int pool_plan_init(struct pool_plan *ret_plan, const struct pool_format *format,
-	uint32_t slots_needed, uint32_t slots, uint64_t lease_min_ns, uint32_t *ret_least);
+	uint32_t slots_needed, uint32_t slots, uint32_t buffer_max, uint64_t lease_min_ns,
+	uint32_t *ret_least);
 
 /* Makes the memory, populates and seals it. -ENOMEM if the machine or the control group has not
  * that much left (looked at before: populating beyond a limit is an OOM kill, not an error);
- * -ENOTSUP: the kernel has no F_SEAL_FUTURE_WRITE (before 5.1). */
-int pool_create(const struct pool_plan *plan, struct pool **ret_pool);
-/* Unmaps and frees; closes pool->fd unless it is -1. NULL is allowed. */
+ * -ENOTSUP: the kernel has no F_SEAL_FUTURE_WRITE (before 5.1). `buffers`, plan->slot_count of them
+ * if plan->dmabuf (else NULL), are the pool's then. */
+int pool_create(
+	const struct pool_plan *plan, const struct slot_buffer *buffers, struct pool **ret_pool);
+/* Unmaps and frees; closes pool->fd unless it is -1, and the dma-bufs unless pool->buffers is NULL.
+ * NULL is allowed. */
 void pool_destroy(struct pool *pool);
 
 /* A read-only description of its own for one client. Negative errno, or an fd that the caller
@@ -119,8 +128,11 @@ void pool_discard(struct pool *pool, uint32_t slot);
 /* How many slots a reader holds at this moment (for people; its words are its own to write). */
 uint32_t pool_reader_leases(const struct pool *pool, const struct pool_reader *reader);
 
+/* NULL if the slots are dma-bufs. */
 static inline uint8_t *pool_slot_data(const struct pool *pool, uint32_t slot)
 {
+	if (pool->buffers != NULL)
+		return NULL;
 	return pool->base + pool->header->slot_offset + slot * pool->header->slot_stride;
 }
 

@@ -164,12 +164,17 @@ struct finished {
 static void unmap_pool(void *argument)
 {
 	struct finished *finished = argument;
-	uint64_t size = finished->pool->size;
-	int fd = finished->pool->fd;
+	struct pool *pool = finished->pool;
+	struct slot_buffer *buffers = pool->buffers;
+	uint32_t slot_count = pool->slot_count;
+	uint64_t size = pool->size;
+	int fd = pool->fd;
 
-	finished->pool->fd = -1;
-	pool_destroy(finished->pool);
-	pinned_add(finished->pinned, fd, size); /* which needs it unmapped */
+	pool->fd = -1;
+	pool->buffers = NULL;
+	pool_destroy(pool);
+	/* which needs it unmapped */
+	pinned_add(finished->pinned, fd, size, buffers, buffers != NULL ? slot_count : 0);
 	free(finished);
 }
 

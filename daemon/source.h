@@ -12,11 +12,14 @@
  *
  *   create -> open -> start -> { give, wait, take }* -> stop -> close -> open -> ... -> destroy
  *
+ * (A source whose slots lie in memory of its own exports them between open and start.)
+ *
  * The source fills slots; it never chooses them. The camera gives it slots one by one, and it gives
  * each back through take(), as a frame or as SOURCE_CORRUPT. After stop() it has none.
  */
 
 #include "pool-layout.h"
+#include "slot-buffer.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -33,13 +36,16 @@ struct source_format {
 	uint32_t slots_needed;     /* the least slots that the source must own to go on (driver's
 				      minimum) */
 	const char *transfer;      /* for people: how frames get into the pool; static text */
+	/* The slots lie in the source's own memory, that many at most, each in one memory plane or
+	 * several; see export(). 0: in the pool. */
+	uint32_t buffer_max;
 };
 
 /* The pool as a source sees it. Valid from start() to stop(). */
 struct source_slots {
 	uint32_t count;
 	uint32_t size;                  /* bytes of each slot: a multiple of the page size */
-	uint8_t *slots[POOL_SLOTS_MAX]; /* page-aligned, populated */
+	uint8_t *slots[POOL_SLOTS_MAX]; /* page-aligned, populated; NULL: the source's own */
 };
 
 /* Why a frame is no good. */
@@ -103,6 +109,12 @@ struct source_ops {
 	/* Opens and configures, and says what will come. May take seconds. SOURCE_TRY_AGAIN: what
 	 * it needs to know has not arrived yet; wait as wait() says and call again. */
 	int (*open)(struct source *source, struct source_format *ret_format);
+	/* After open(), if that said buffer_max: makes at most `count` buffers, which are the slots
+	 * then, and hands each out as dma-bufs. They last until close(), in the receiver's fds
+	 * beyond that; these are the receiver's to close. Returns how many there are. NULL: no such
+	 * memory. */
+	int (*export)(struct source *source, uint32_t count,
+		struct slot_buffer ret_buffers[POOL_SLOTS_MAX]);
 	int (*start)(struct source *source, const struct source_slots *slots);
 	/* Gives the source a slot to fill. */
 	int (*give)(struct source *source, uint32_t slot);
@@ -122,6 +134,7 @@ struct source_ops {
 /* What all sources begin with. */
 struct source {
 	const struct source_ops *ops;
+	bool exports;                 /* since create(): its slots lie in memory of its own */
 	char error[SOURCE_TEXT_SIZE]; /* why the last call failed and what to do, one line for
 					 people */
 };

@@ -107,9 +107,14 @@ static json_t *stream_to_json(struct server *server)
 	if (pool != NULL) {
 		format = format_to_json(&pool->header->format);
 		epoch = number64(pool->header->epoch);
-		memory = json_pack("{s:i, s:o, s:i, s:o}", "slots", (int)pool->slot_count,
-			"size_bytes", number64(pool->size), "reserve_slots", (int)pool->reserve,
-			"lease_min_ns", number64(pool->lease_min_ns));
+		bool dmabuf = pool->buffers != NULL;
+		uint64_t size = pool->size +
+				(dmabuf ? slot_buffers_size(pool->buffers, pool->slot_count) : 0);
+
+		memory = json_pack("{s:i, s:o, s:i, s:o, s:s}", "slots", (int)pool->slot_count,
+			"size_bytes", number64(size), "reserve_slots", (int)pool->reserve,
+			"lease_min_ns", number64(pool->lease_min_ns), "memory",
+			dmabuf ? "dmabuf" : "memfd");
 	}
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "stream", "native", "format",
 		format, "epoch", epoch, "pool", memory, "counters", counters_to_json(server), "bad",

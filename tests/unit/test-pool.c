@@ -6,6 +6,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/videodev2.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,7 @@ static int setup(void **state)
 		.reader_max = READERS,
 		.lease_min_ns = LEASE_MIN};
 
-	assert_int_equal(pool_create(&plan, &bench->pool), 0);
+	assert_int_equal(pool_create(&plan, NULL, &bench->pool), 0);
 	for (unsigned i = 0; i < READERS; i++) {
 		bench->readers[i].words = aligned_alloc(64, POOL_SLOTS_MAX * GUARD_STRIDE);
 		memset(bench->readers[i].words, 0, POOL_SLOTS_MAX * GUARD_STRIDE);
@@ -345,23 +346,62 @@ static void plans_slots(void **state)
 	big.rate_numerator = 60;
 	big.rate_denominator = 1;
 	/* 2 of the source's, the newest, 250 ms at 60 per second */
-	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 250000000, &least), 0);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 0, 250000000, &least), 0);
 	assert_int_equal(plan.slot_count, 2 + 1 + 15);
 	assert_int_equal(plan.lease_min_ns, 250000000);
-	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 10000000, &least), 0);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 0, 10000000, &least), 0);
 	assert_int_equal(plan.slot_count, 8);
-	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, UINT64_C(10000000000), &least), 0);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 0, UINT64_C(10000000000), &least), 0);
 	assert_int_equal(plan.slot_count, 32);
 	assert_in_range(plan.lease_min_ns, 400000000, 500000000);
 	big.frame_size = 24 << 20;
-	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 250000000, &least), 0);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 0, 250000000, &least), 0);
 	assert_int_equal(plan.slot_count, 10);
 	/* said: taken as it is, the lease shrinks; too few: refused with the least */
-	assert_int_equal(pool_plan_init(&plan, &big, 3, 8, 250000000, &least), 0);
+	assert_int_equal(pool_plan_init(&plan, &big, 3, 8, 0, 250000000, &least), 0);
 	assert_int_equal(plan.slot_count, 8);
 	assert_int_equal(plan.lease_min_ns, 250000000 * UINT64_C(3) / 15);
-	assert_int_equal(pool_plan_init(&plan, &big, 3, 4, 250000000, &least), -EINVAL);
+	assert_int_equal(pool_plan_init(&plan, &big, 3, 4, 0, 250000000, &least), -EINVAL);
 	assert_int_equal(least, 5);
+	/* in memory of the driver's, which has a limit of its own */
+	big.frame_size = 4096;
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 0, 250000000, &least), 0);
+	assert_false(plan.dmabuf);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 0, 10, 250000000, &least), 0);
+	assert_true(plan.dmabuf);
+	assert_int_equal(plan.slot_count, 10);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 10, 10, 250000000, &least), 0);
+	assert_int_equal(pool_plan_init(&plan, &big, 1, 11, 10, 250000000, &least), -EINVAL);
+	assert_int_equal(pool_plan_init(&plan, &big, 9, 0, 10, 250000000, &least), -EINVAL);
+	assert_int_equal(least, 11);
+}
+
+static void may_have_its_slots_elsewhere(void **state)
+{
+	struct slot_buffer buffers[3] = {0};
+	struct pool_plan plan = {.format = format,
+		.slot_count = 3,
+		.slots_needed = 1,
+		.reader_max = READERS,
+		.dmabuf = true};
+	struct pool_view view;
+	struct pool *pool;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		buffers[i].plane_count = 1;
+		buffers[i].planes[0].fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		buffers[i].planes[0].length = 4096;
+	}
+	assert_int_equal(pool_create(&plan, buffers, &pool), 0);
+	assert_int_equal(pool_view_init(&view, pool->base, pool->size), 0);
+	assert_int_equal(view.flags, POOL_FLAG_DMABUF);
+	assert_true(pool->size < 3 * 4096);
+	assert_null(pool_slot_data(pool, 2));
+	assert_int_equal(slot_buffers_size(pool->buffers, 3), 3 * 4096);
+	pool_destroy(pool);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fcntl(buffers[i].planes[0].fd, F_GETFD), -1);
 }
 
 int main(void)
@@ -382,6 +422,7 @@ int main(void)
 		BENCH_TEST(waits_for_lossless_readers_and_is_told),
 		BENCH_TEST(readers_without_a_lease_see_that_a_slot_is_being_written),
 		cmocka_unit_test(plans_slots),
+		cmocka_unit_test(may_have_its_slots_elsewhere),
 	};
 
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
