@@ -126,8 +126,14 @@ static int export_slots(const struct options *options, struct source *source,
 	if ((uint32_t)count == plan_of_pool->slot_count)
 		return 0;
 	result = plan(options, format, (uint32_t)count, pinned, plan_of_pool, error);
-	if (result < 0)
+	if (result < 0) {
+		snprintf(error, SOURCE_TEXT_SIZE,
+			"the driver made only %d buffers, which is not enough: use a smaller "
+			"--size, or "
+			"--memory auto",
+			count);
 		slot_buffers_close(ret_buffers, (uint32_t)count);
+	}
 	return result;
 }
 
@@ -263,6 +269,7 @@ static void describe(
 		frame.planes[i].offset = from->planes[i].offset;
 		frame.planes[i].stride = from->planes[i].stride;
 		frame.planes[i].bytesused = from->planes[i].bytesused;
+		frame.planes[i].memory = from->planes[i].memory;
 	}
 	for (uint32_t i = from->plane_count; i < format->plane_count; i++) {
 		uint32_t end = i + 1 < format->plane_count ? format->planes[i + 1].offset

@@ -12,6 +12,7 @@ enum options_memory {
 	OPTIONS_MEMORY_AUTO,    /* USERPTR, else one copy, else libv4l2's conversion */
 	OPTIONS_MEMORY_USERPTR, /* the driver writes into the pool, or it is an error */
 	OPTIONS_MEMORY_COPY,    /* the driver's buffers and one copy */
+	OPTIONS_MEMORY_DMABUF,  /* the driver's buffers, exported to the readers */
 	OPTIONS_MEMORY_LIBV4L2, /* through libv4l2 without V4L2_DISABLE_CONVERSION */
 };
 

@@ -133,6 +133,7 @@ static int set_memory(const struct setting *setting, const char *text, struct op
 		[OPTIONS_MEMORY_AUTO] = "auto",
 		[OPTIONS_MEMORY_USERPTR] = "userptr",
 		[OPTIONS_MEMORY_COPY] = "copy",
+		[OPTIONS_MEMORY_DMABUF] = "dmabuf",
 		[OPTIONS_MEMORY_LIBV4L2] = "libv4l2",
 	};
 
@@ -330,11 +331,12 @@ const struct setting settings[] = {
 	{
 		.section = "Pool",
 		.key = "memory",
-		.argument = "auto|userptr|copy|libv4l2",
+		.argument = "auto|userptr|copy|dmabuf|libv4l2",
 		.help = "How a V4L2 device's frames get into the pool: written there by the driver "
 			"(userptr), by one copy, or through libv4l2's conversion. auto: the first "
-			"of these that works.",
-		.allowed = "auto, userptr, copy or libv4l2",
+			"of these that works. dmabuf: they stay in the driver's buffers, which are "
+			"shared as dma-bufs (weaker protection: camtapd(8)).",
+		.allowed = "auto, userptr, copy, dmabuf or libv4l2",
 		.default_value = "auto",
 		.parse = set_memory,
 	},

@@ -4,6 +4,7 @@
 #include "clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libv4l2.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -94,6 +95,58 @@ int v4l2_queue_map(struct v4l2_queue *queue)
 		}
 	}
 	return 0;
+}
+
+static int export_buffer(struct v4l2_queue *queue, uint32_t index, struct slot_buffer *ret_buffer)
+{
+	bool multiplanar = v4l2_device_is_multiplanar(queue->device);
+	struct slot_buffer buffer = {.plane_count = 0};
+	struct request request;
+	int r;
+
+	request_init(&request, queue, index);
+	r = v4l2_device_ioctl(queue->device, VIDIOC_QUERYBUF, &request.buffer);
+	if (r < 0)
+		return r;
+	while (buffer.plane_count < queue->plane_count) {
+		uint32_t plane = buffer.plane_count;
+		struct v4l2_exportbuffer export = {.type = queue->device->type,
+			.index = index,
+			.plane = plane,
+			.flags = O_RDONLY | O_CLOEXEC};
+
+		r = v4l2_device_ioctl(queue->device, VIDIOC_EXPBUF, &export);
+		if (r < 0) {
+			slot_buffers_close(&buffer, 1);
+			return r;
+		}
+		buffer.planes[plane].fd = export.fd;
+		buffer.planes[plane].length =
+			multiplanar ? request.planes[plane].length : request.buffer.length;
+		queue->buffers[index].planes[plane].size = buffer.planes[plane].length;
+		buffer.plane_count++;
+	}
+	*ret_buffer = buffer;
+	return 0;
+}
+
+int v4l2_queue_export(struct v4l2_queue *queue, uint32_t count, struct slot_buffer *ret_buffers)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int r = export_buffer(queue, i, &ret_buffers[i]);
+
+		if (r < 0) {
+			slot_buffers_close(ret_buffers, i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+void v4l2_queue_forget(struct v4l2_queue *queue)
+{
+	for (uint32_t i = 0; i < queue->count; i++)
+		queue->buffers[i].queued = false;
 }
 
 int v4l2_queue_give(

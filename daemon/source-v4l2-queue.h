@@ -10,6 +10,7 @@
  */
 
 #include "format.h"
+#include "slot-buffer.h"
 #include "source-v4l2-device.h"
 
 #include <stdbool.h>
@@ -44,6 +45,13 @@ void v4l2_queue_finish(struct v4l2_queue *queue);
 
 /* MMAP: maps the buffers for reading and writing (libv4l2's conversion writes). */
 int v4l2_queue_map(struct v4l2_queue *queue);
+
+/* MMAP: hands buffers out as dma-bufs, read-only and close-on-exec; they outlive the queue.
+ * `count`: at most queue->count. On failure nothing is left open. */
+int v4l2_queue_export(struct v4l2_queue *queue, uint32_t count, struct slot_buffer *ret_buffers);
+
+/* The driver has given all of them back (STREAMOFF). */
+void v4l2_queue_forget(struct v4l2_queue *queue);
 
 /* USERPTR: the memory for one memory plane of a buffer. */
 struct v4l2_queue_memory {

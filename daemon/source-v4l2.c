@@ -13,6 +13,10 @@
  *            Without a slot frames wait in the driver, and when that has no buffer left, it drops
  *            (and counts) them, as it does in USERPTR.
  *   libv4l2  the same, for formats that only libv4l2's conversion makes. It has no USERPTR.
+ *   DMABUF   only if the administrator wants it: the driver's own buffers are the slots, exported
+ * from open() to close(), and beyond that to whoever holds them (vb2 calls that orphaned). They are
+ *            looked at here, if at all, through the driver's mapping: DQBUF has put the caches in
+ * order, and DMA_BUF_IOCTL_SYNC would wait for fences, which clients can add.
  *
  * Whether a driver takes USERPTR is found out when the device is opened, with one page-aligned
  * memfd buffer like those of the pool: REQBUFS says EINVAL to some, others fail only when memory is
@@ -55,6 +59,7 @@ enum transfer {
 	TRANSFER_USERPTR,
 	TRANSFER_MMAP,
 	TRANSFER_LIBV4L2,
+	TRANSFER_DMABUF,
 };
 
 struct source_v4l2 {
@@ -81,8 +86,9 @@ struct source_v4l2 {
 
 	/* From start() to stop(): */
 	struct source_slots slots;
-	struct v4l2_queue queue;
-	uint32_t slot_of[V4L2_QUEUE_BUFFERS_MAX]; /* USERPTR: what is queued under this index */
+	struct v4l2_queue queue;                  /* DMABUF: from export() to close() */
+	uint32_t slot_of[V4L2_QUEUE_BUFFERS_MAX]; /* what is queued under this index, if not copied
+						   */
 	struct slot_queue waiting; /* slots that were given and are not queued in the driver */
 	uint32_t given;            /* slots since start() */
 	bool streaming;
@@ -93,6 +99,12 @@ struct source_v4l2 {
 static struct source_v4l2 *get(struct source *source)
 {
 	return (struct source_v4l2 *)source;
+}
+
+/* Does the driver write where the readers read? */
+static bool is_zero_copy(const struct source_v4l2 *v4l2)
+{
+	return v4l2->transfer == TRANSFER_USERPTR || v4l2->transfer == TRANSFER_DMABUF;
 }
 
 /* ---- create, destroy ---- */
@@ -119,6 +131,7 @@ static int capture_create(const struct options *options, const char *argument,
 		return -ENOMEM;
 	}
 	v4l2->source.ops = &source_v4l2;
+	v4l2->source.exports = options->memory == OPTIONS_MEMORY_DMABUF;
 	v4l2->options = options;
 	v4l2->watch = DEVICE_WATCH_NONE;
 	v4l2->device.fd = -1;
@@ -246,9 +259,11 @@ static int lay_out(struct source_v4l2 *v4l2)
 	for (uint32_t i = 0; i < choice->memory_plane_count; i++) {
 		uint64_t size = (choice->memory_planes[i].sizeimage + page - 1) / page * page;
 
+		if (v4l2->source.exports) /* apart, and as long as the driver makes them */
+			size = choice->memory_planes[i].sizeimage;
 		if (size == 0 || offset + size > FORMAT_SIZE_MAX)
 			return format_is_wrong(v4l2, -EINVAL, i);
-		v4l2->memory_planes[i].offset = (uint32_t)offset;
+		v4l2->memory_planes[i].offset = v4l2->source.exports ? 0 : (uint32_t)offset;
 		v4l2->memory_planes[i].size = (uint32_t)size;
 		offset += size;
 	}
@@ -310,11 +325,57 @@ close_fd:
 	return r;
 }
 
+/* Does the driver export its buffers? 0, or its error. *ret_least as above. */
+static int try_export(const struct source_v4l2 *v4l2, uint32_t *ret_least)
+{
+	struct slot_buffer buffer;
+	struct v4l2_queue queue;
+	int r;
+
+	r = v4l2_queue_init(
+		&queue, &v4l2->device, V4L2_MEMORY_MMAP, v4l2->choice.memory_plane_count, 1);
+	if (r < 0)
+		return r;
+	*ret_least = queue.count;
+	r = v4l2_queue_export(&queue, 1, &buffer);
+	if (r == 0)
+		slot_buffers_close(&buffer, 1);
+	v4l2_queue_finish(&queue);
+	return r;
+}
+
+/* How many slots a driver needs that fills them itself, and says that it works with `least`. */
+static uint32_t count_needed(const struct source_v4l2 *v4l2, uint32_t least)
+{
+	struct v4l2_control minimum = {.id = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE};
+	uint32_t needed = least > 2 ? least : 2;
+
+	if (v4l2_device_ioctl(&v4l2->device, VIDIOC_G_CTRL, &minimum) == 0 && minimum.value >= 0 &&
+		(uint32_t)minimum.value + 1 > needed)
+		needed = (uint32_t)minimum.value + 1;
+	return needed;
+}
+
+static int choose_export(struct source_v4l2 *v4l2)
+{
+	uint32_t least;
+	int r = try_export(v4l2, &least);
+
+	if (r == -EBUSY || r == -ENODEV)
+		return v4l2_device_fail(&v4l2->device, r, "asking for buffers");
+	if (r < 0)
+		return source_fail(&v4l2->source, r,
+			"%s: its driver does not share its buffers (EXPBUF: %s): use --memory auto",
+			v4l2->device.path, strerror(-r));
+	v4l2->transfer = TRANSFER_DMABUF;
+	v4l2->slots_needed = count_needed(v4l2, least);
+	return 0;
+}
+
 /* Chooses the transfer, and how many slots it needs. */
 static int choose_transfer(struct source_v4l2 *v4l2)
 {
 	enum options_memory memory = v4l2->options->memory;
-	struct v4l2_control minimum = {.id = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE};
 	uint32_t least = 0;
 	int r;
 
@@ -328,6 +389,8 @@ static int choose_transfer(struct source_v4l2 *v4l2)
 		return source_fail(&v4l2->source, -EINVAL,
 			"%s: libv4l2 converts nothing for multi-planar devices: use --memory auto",
 			v4l2->device.path);
+	if (memory == OPTIONS_MEMORY_DMABUF)
+		return choose_export(v4l2);
 	if (memory == OPTIONS_MEMORY_COPY ||
 		(memory == OPTIONS_MEMORY_AUTO && v4l2->userptr_refused))
 		return 0;
@@ -343,10 +406,7 @@ static int choose_transfer(struct source_v4l2 *v4l2)
 	if (r < 0)
 		return 0;
 	v4l2->transfer = TRANSFER_USERPTR;
-	v4l2->slots_needed = least > 2 ? least : 2;
-	if (v4l2_device_ioctl(&v4l2->device, VIDIOC_G_CTRL, &minimum) == 0 && minimum.value >= 0 &&
-		(uint32_t)minimum.value + 1 > v4l2->slots_needed)
-		v4l2->slots_needed = (uint32_t)minimum.value + 1;
+	v4l2->slots_needed = count_needed(v4l2, least);
 	return 0;
 }
 
@@ -356,12 +416,14 @@ static void describe_format(const struct source_v4l2 *v4l2, struct source_format
 		[TRANSFER_USERPTR] = "zero-copy (USERPTR)",
 		[TRANSFER_MMAP] = "one copy (MMAP)",
 		[TRANSFER_LIBV4L2] = "libv4l2 conversion (MMAP)",
+		[TRANSFER_DMABUF] = "zero-copy (dma-buf)",
 	};
 	const struct v4l2_choice *choice = &v4l2->choice;
 	struct pool_format *format = &ret_format->format;
 
-	*ret_format = (struct source_format){
-		.slots_needed = v4l2->slots_needed, .transfer = transfers[v4l2->transfer]};
+	*ret_format = (struct source_format){.slots_needed = v4l2->slots_needed,
+		.transfer = transfers[v4l2->transfer],
+		.buffer_max = v4l2->transfer == TRANSFER_DMABUF ? VIDEO_MAX_FRAME : 0};
 	format->fourcc = choice->fourcc;
 	format->width = choice->width;
 	format->height = choice->height;
@@ -435,9 +497,33 @@ close_device:
 	return r;
 }
 
+static int capture_export(
+	struct source *source, uint32_t count, struct slot_buffer ret_buffers[POOL_SLOTS_MAX])
+{
+	struct source_v4l2 *v4l2 = get(source);
+	int r;
+
+	r = v4l2_queue_init(&v4l2->queue, &v4l2->device, V4L2_MEMORY_MMAP,
+		v4l2->choice.memory_plane_count, count);
+	if (r < 0)
+		return v4l2_device_fail(&v4l2->device, r, "asking for buffers");
+	if (count > v4l2->queue.count)
+		count = v4l2->queue.count;
+	r = v4l2->jpeg ? v4l2_queue_map(&v4l2->queue) : 0; /* to look at them */
+	if (r == 0)
+		r = v4l2_queue_export(&v4l2->queue, count, ret_buffers);
+	if (r < 0)
+		return v4l2_device_fail(&v4l2->device, r, "sharing its buffers");
+	return (int)count;
+}
+
 static void capture_close(struct source *source)
 {
-	v4l2_device_close(&get(source)->device);
+	struct source_v4l2 *v4l2 = get(source);
+
+	if (v4l2->transfer == TRANSFER_DMABUF)
+		v4l2_queue_finish(&v4l2->queue);
+	v4l2_device_close(&v4l2->device);
 }
 
 static int capture_watch(const struct source *source)
@@ -475,6 +561,8 @@ static int capture_start(struct source *source, const struct source_slots *slots
 	v4l2->streaming = false;
 	v4l2->sequence = (struct sequence){0};
 	v4l2->lost = 0;
+	if (v4l2->transfer == TRANSFER_DMABUF)
+		return 0; /* export() has made the buffers */
 
 	r = v4l2_queue_init(&v4l2->queue, &v4l2->device,
 		userptr ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_MMAP, v4l2->choice.memory_plane_count,
@@ -500,7 +588,10 @@ static void capture_stop(struct source *source)
 	if (v4l2->streaming)
 		(void)v4l2_device_ioctl(&v4l2->device, VIDIOC_STREAMOFF, &type);
 	v4l2->streaming = false;
-	v4l2_queue_finish(&v4l2->queue);
+	if (v4l2->transfer == TRANSFER_DMABUF)
+		v4l2_queue_forget(&v4l2->queue);
+	else
+		v4l2_queue_finish(&v4l2->queue);
 }
 
 static int stream_on(struct source_v4l2 *v4l2)
@@ -546,8 +637,11 @@ static int queue_slots(struct source_v4l2 *v4l2)
 
 		if (index >= v4l2->queue.count)
 			return 0;
-		r = queue_userptr(v4l2, &v4l2->queue, index, v4l2->slots.slots[slot]);
-		if (r == -EINVAL || r == -EFAULT || r == -ENOMEM) {
+		r = v4l2->transfer == TRANSFER_DMABUF
+			    ? v4l2_queue_give(&v4l2->queue, index, NULL)
+			    : queue_userptr(v4l2, &v4l2->queue, index, v4l2->slots.slots[slot]);
+		if (v4l2->transfer == TRANSFER_USERPTR &&
+			(r == -EINVAL || r == -EFAULT || r == -ENOMEM)) {
 			v4l2->userptr_refused = true;
 			return source_fail(&v4l2->source, r,
 				"%s: its driver cannot write into the pool (USERPTR: %s)%s",
@@ -572,7 +666,7 @@ static int capture_give(struct source *source, uint32_t slot)
 	slot_queue_push(&v4l2->waiting, slot);
 	if (v4l2->given < v4l2->slots_needed)
 		v4l2->given++;
-	if (v4l2->transfer == TRANSFER_USERPTR) {
+	if (is_zero_copy(v4l2)) {
 		r = queue_slots(v4l2);
 		if (r < 0)
 			return r;
@@ -584,7 +678,7 @@ static int capture_give(struct source *source, uint32_t slot)
 /* Is there a slot for the next frame? */
 static bool has_room(const struct source_v4l2 *v4l2)
 {
-	return v4l2->transfer == TRANSFER_USERPTR || v4l2->waiting.count > 0;
+	return is_zero_copy(v4l2) || v4l2->waiting.count > 0;
 }
 
 static void capture_wait(const struct source *source, struct source_wait *ret_wait)
@@ -675,7 +769,7 @@ static int fill_slot(
 {
 	int r;
 
-	if (v4l2->transfer == TRANSFER_USERPTR) {
+	if (is_zero_copy(v4l2)) {
 		frame->slot = v4l2->slot_of[taken->index];
 		/* a slot that found no free index has one now */
 		return queue_slots(v4l2);
@@ -712,7 +806,10 @@ static void locate_planes(const struct source_v4l2 *v4l2, const struct v4l2_queu
 		frame->planes[i].offset = plane->offset + begin;
 		frame->planes[i].bytesused = bytes;
 		frame->planes[i].stride = plane->stride;
-		if (bytes > 0)
+		frame->planes[i].memory = v4l2->transfer == TRANSFER_DMABUF ? memory : 0;
+		if (v4l2->transfer == TRANSFER_DMABUF)
+			frame->bytesused += bytes;
+		else if (bytes > 0)
 			frame->bytesused = frame->planes[i].offset + bytes;
 	}
 }
@@ -721,7 +818,10 @@ static void locate_planes(const struct source_v4l2 *v4l2, const struct v4l2_queu
 static enum source_damage inspect_jpeg(
 	const struct source_v4l2 *v4l2, struct v4l2_queue_frame *taken, uint32_t slot)
 {
-	const uint8_t *data = v4l2->slots.slots[slot] + taken->planes[0].offset;
+	const uint8_t *memory = v4l2->transfer == TRANSFER_DMABUF
+					? v4l2->queue.buffers[slot].planes[0].data
+					: v4l2->slots.slots[slot];
+	const uint8_t *data = memory + taken->planes[0].offset;
 	struct jpeg_image image;
 
 	if (jpeg_check(data, taken->planes[0].bytesused, v4l2->choice.width, v4l2->choice.height,
@@ -790,6 +890,7 @@ const struct source_ops source_v4l2 = {
 	.stalls = true,
 	.create = capture_create,
 	.open = capture_open,
+	.export = capture_export,
 	.start = capture_start,
 	.give = capture_give,
 	.wait = capture_wait,

@@ -73,6 +73,7 @@ struct source_frame {
 	uint32_t plane_count;  /* 0: the planes are where open() said, as far as bytesused goes */
 	struct {
 		uint32_t offset, bytesused, stride; /* bytes */
+		uint32_t memory; /* memory plane, in slots of the source's own; else 0 */
 	} planes[POOL_PLANES_MAX];
 };
 

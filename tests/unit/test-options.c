@@ -190,7 +190,7 @@ static void options_are_read(void **state)
 				 "--source=-|--raw=GREY:64x48,rate=10|--max-clients=5|"
 				 "--max-clients-per-uid=2|--max-leases=7|--lease-min=1.5s|"
 				 "--idle-timeout=1min 30s|--slots=5|--slots=auto|--loop|--loop=no|"
-				 "--rate=30|--rate=0|--memory=userptr|--memory=libv4l2"),
+				 "--rate=30|--rate=0|--memory=userptr|--memory=dmabuf|--memory=libv4l2"),
 		OPTIONS_RUN);
 	assert_string_equal(options->raw, "GREY:64x48,rate=10");
 	assert_int_equal(options->max_clients, 5);
@@ -485,7 +485,7 @@ static void wrong_options_are_named(void **state)
 		{"--rate=fast",
 			"--rate=fast: must be frames per second: 30, 29.97, 30000/1001, or 0 for "
 			"as fast as it goes"},
-		{"--memory=dmabuf", "--memory=dmabuf: must be auto, userptr, copy or libv4l2"},
+		{"--memory=mmap", "--memory=mmap: must be auto, userptr, copy, dmabuf or libv4l2"},
 		{"--loop=perhaps", "--loop=perhaps: must be yes or no"},
 		{"--memory-limit=1000",
 			"--memory-limit=1000: must be a size in bytes such as 256M or 1G, from 1M "

@@ -16,10 +16,9 @@
 
 #define PATIENCE_MSEC 20000
 
-static uint64_t hash(const uint8_t *bytes, size_t size, uint64_t id)
+static uint64_t hash(uint64_t sum, const uint8_t *bytes, size_t size, uint64_t id)
 {
-	uint64_t sum = size * UINT64_C(0x9e3779b97f4a7c15);
-
+	sum += size * UINT64_C(0x9e3779b97f4a7c15);
 	for (size_t at = id % 8 * 8; at + 8 <= size; at += 64) {
 		uint64_t word;
 
@@ -30,13 +29,41 @@ static uint64_t hash(const uint8_t *bytes, size_t size, uint64_t id)
 	return sum;
 }
 
-/* From the first byte of the first plane to the last of the last: padding included. */
-static size_t bytes_of(const struct camtap_frame *frame)
-{
-	unsigned last = camtap_frame_plane_count(frame) - 1;
-	const uint8_t *first = camtap_frame_data(frame, 0), *end = camtap_frame_data(frame, last);
+#define PLANES_MAX 4
 
-	return (size_t)(end - first) + camtap_frame_bytesused(frame, last);
+/* The planes of a frame, or copies of them. */
+struct planes {
+	unsigned count;
+	size_t size[PLANES_MAX];
+	const uint8_t *data[PLANES_MAX];
+	uint8_t *copy[PLANES_MAX];
+};
+
+static void look(struct planes *planes, const struct camtap_frame *frame)
+{
+	planes->count = camtap_frame_plane_count(frame);
+	for (unsigned i = 0; i < planes->count; i++) {
+		planes->data[i] = camtap_frame_data(frame, i);
+		planes->size[i] = camtap_frame_bytesused(frame, i);
+	}
+}
+
+static void copy(struct planes *planes)
+{
+	for (unsigned i = 0; i < planes->count; i++) {
+		planes->copy[i] = realloc(planes->copy[i], planes->size[i]);
+		memcpy(planes->copy[i], planes->data[i], planes->size[i]);
+		planes->data[i] = planes->copy[i];
+	}
+}
+
+static uint64_t hash_planes(const struct planes *planes, uint64_t id)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < planes->count; i++)
+		sum = hash(sum, planes->data[i], planes->size[i], id);
+	return sum;
 }
 
 static int fail(const struct camtap *camera, const char *what)
@@ -51,7 +78,8 @@ int main(int argc, char **argv)
 	unsigned long count = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
 	struct camtap *camera;
 	struct camtap_frame *frame;
-	uint8_t *copy = NULL;
+	struct planes planes = {0};
+	int copying = argc == 4 && strcmp(argv[3], "copy") == 0;
 
 	if (count == 0)
 		return 2;
@@ -61,27 +89,25 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < count; i++) {
 		int outcome = camtap_next(camera, &frame, PATIENCE_MSEC);
 		uint64_t id, sum = 0;
-		size_t size;
 
 		if (outcome != CAMTAP_FRAME)
 			return fail(camera, "no frame");
 		id = camtap_frame_id(frame);
-		size = bytes_of(frame);
+		look(&planes, frame);
 		if (i > 0 && camtap_frame_missed(frame) > 0)
 			return fail(camera, "missed a frame");
-		if (strcmp(argv[3], "copy") == 0) {
-			copy = realloc(copy, size);
-			memcpy(copy, camtap_frame_data(frame, 0), size);
-		} else {
-			sum = hash(camtap_frame_data(frame, 0), size, id);
-		}
+		if (copying)
+			copy(&planes);
+		else
+			sum = hash_planes(&planes, id);
 		if (camtap_release(frame) < 0)
 			return fail(camera, "revoked");
-		if (copy != NULL)
-			sum = hash(copy, size, id);
+		if (copying)
+			sum = hash_planes(&planes, id);
 		printf("%" PRIu64 " %016" PRIx64 "\n", id, sum);
 	}
-	free(copy);
+	for (unsigned i = 0; i < PLANES_MAX; i++)
+		free(planes.copy[i]);
 	camtap_close(camera);
 	return 0;
 }
