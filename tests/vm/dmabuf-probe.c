@@ -4,15 +4,25 @@
  * What a reader can do with a frame that lies in a dma-buf. Ends with 1 and one line on standard
  * error if something is not as it should be.
  *
- * dmabuf-probe SOCKET attack: tries every way to write into a frame. One line per attempt: how, and
- * the error, or ALLOWED. dmabuf-probe SOCKET hold: holds a frame until frames of another epoch have
- * come, says "resumed", and gives it back when there is a line on standard input. dmabuf-probe
- * SOCKET keep: keeps the fd of a frame and nothing else, says "kept", and ends when there is a line
- * on standard input. dmabuf-probe SOCKET overwrite DEVICE: has another capture device write into
- * the frame, and says "changed" or "unchanged".
+ * dmabuf-probe SOCKET attack: tries every way to write into a frame. A line per attempt: how, and
+ * the error, or ALLOWED.
+ *
+ * dmabuf-probe SOCKET hold: holds a frame until there were two more epochs, says "resumed", and
+ * gives it back when there is a line on standard input.
+ *
+ * dmabuf-probe SOCKET keep: keeps the fd of a frame and nothing else, says "kept", and ends when
+ * there is a line on standard input.
+ *
+ * dmabuf-probe SOCKET refused: attaches as a program that does not take dma-bufs, and says why it
+ * may not.
+ *
+ * dmabuf-probe SOCKET overwrite DEVICE: has another capture device write into the frame, and says
+ * "changed" or "unchanged".
  */
 
 #include "camtap.h"
+
+#include "message.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,10 +37,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #define PATIENCE_MSEC 20000
+#define HELD_EPOCHS   2  /* that are begun while a frame is held */
+#define HELD_FRAMES   40 /* of the last of them */
 
 static void __attribute__((noreturn)) fail(const struct camtap *camera, const char *what)
 {
@@ -183,12 +197,18 @@ static void hold(struct camtap *camera)
 {
 	struct camtap_frame *held = next(camera);
 	uint64_t before = hash(held), epoch = camtap_frame_epoch(held);
+	unsigned epochs = 0, frames = 0;
 
 	say("held");
-	for (unsigned frames = 0; frames < 60;) {
+	while (epochs < HELD_EPOCHS || frames < HELD_FRAMES) {
 		struct camtap_frame *frame = next(camera);
 
-		frames += camtap_frame_epoch(frame) != epoch;
+		frames++;
+		if (camtap_frame_epoch(frame) != epoch) {
+			epoch = camtap_frame_epoch(frame);
+			epochs++;
+			frames = 0;
+		}
 		release(camera, frame);
 	}
 	say("resumed");
@@ -208,6 +228,27 @@ static void keep(struct camtap *camera)
 	camtap_close(camera);
 	say("kept");
 	await_line();
+	close(fd);
+}
+
+/* ---- refused ---- */
+
+static void refused(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct wire_hello hello = {.version_min = WIRE_VERSION_MIN,
+		.version_max = WIRE_VERSION_MAX,
+		.features = WIRE_FEATURE_DOORBELL};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct wire_bye bye;
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	message_init(&hello.header, WIRE_HELLO, sizeof hello);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+		message_send(fd, &hello.header, NULL, 0) < 0 ||
+		recv(fd, &bye, sizeof bye, 0) != sizeof bye || bye.header.type != WIRE_REFUSED)
+		fail(NULL, "not refused");
+	printf("%u: %s\n", bye.code, bye.text);
 	close(fd);
 }
 
@@ -238,6 +279,8 @@ static void overwrite(struct camtap *camera, const char *path)
 	format.fmt.pix.width = camtap_frame_width(frame);
 	format.fmt.pix.height = camtap_frame_height(frame);
 	format.fmt.pix.pixelformat = camtap_frame_fourcc(frame);
+	format.fmt.pix.bytesperline = (uint32_t)camtap_frame_stride(frame, 0);
+	format.fmt.pix.field = V4L2_FIELD_NONE;
 	request(device, VIDIOC_S_FMT, &format, "S_FMT");
 	request(device, VIDIOC_REQBUFS, &buffers, "REQBUFS");
 	buffer.m.fd = dmabuf_of(frame, 0, &offset);
@@ -257,6 +300,10 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
+	if (strcmp(argv[2], "refused") == 0) {
+		refused(argv[1]);
+		return 0;
+	}
 	if (camtap_new(&camera) < 0 || camtap_set_socket(camera, argv[1]) < 0 ||
 		camtap_connect(camera) < 0)
 		fail(camera, "connect");
