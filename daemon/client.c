@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "client.h"
+#include "client-internal.h"
 
 #include "clock.h"
 #include "log.h"
@@ -48,7 +48,7 @@ static void look_at_cost(struct client *client, int64_t before)
 		suspect(client);
 }
 
-static int send_timed(
+int client_send(
 	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
 {
 	int64_t before = clock_now();
@@ -67,10 +67,11 @@ static int send_welcome(struct client *client)
 
 	message_init(&welcome.header, WIRE_WELCOME, sizeof welcome);
 	welcome.max_leases = options->max_leases;
-	welcome.features = doorbell ? WIRE_FEATURE_DOORBELL : 0;
+	welcome.features = (doorbell ? WIRE_FEATURE_DOORBELL : 0) |
+			   (client->controls.granted ? WIRE_FEATURE_CONTROLS : 0);
 	welcome.mode = client->mode;
 	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
-	error = send_timed(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
+	error = client_send(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
 	if (error == 0 && doorbell) {
 		close(client->doorbell[0]); /* the client has its own now */
 		client->doorbell[0] = -1;
@@ -93,7 +94,7 @@ static int send_format(struct client *client)
 	if (fds[0] < 0)
 		return fds[0];
 	message_init(&format.header, WIRE_FORMAT, sizeof format);
-	error = send_timed(client, &format.header, fds, 2);
+	error = client_send(client, &format.header, fds, 2);
 	close(fds[0]);
 	return error;
 }
@@ -130,7 +131,7 @@ static int send_source(struct client *client)
 	source.error = snapshot.error;
 	source.since_ns = snapshot.since_realtime_ns;
 	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
-	return send_timed(client, &source.header, NULL, 0);
+	return client_send(client, &source.header, NULL, 0);
 }
 
 static int document_memfd(const char *document, size_t size)
@@ -150,33 +151,49 @@ static int document_memfd(const char *document, size_t size)
 	return fd;
 }
 
-static int send_status(struct client *client)
+/* An fd that waits in a queue counts against this process's limit, and beyond that nobody gets any.
+ */
+static bool has_unread_answers(struct client *client)
 {
-	struct wire_status status;
-	char *document;
-	size_t size;
-	int fd, error, unread;
+	int unread;
 
-	/* An fd that waits in a queue counts against this process's limit, and beyond that nobody
-	 * gets any. */
 	if (ioctl(client->socket, SIOCOUTQ, &unread) == 0 && unread == 0)
 		client->unread_answers = 0;
-	if (client->unread_answers >= UNREAD_ANSWERS_MAX)
+	return client->unread_answers >= UNREAD_ANSWERS_MAX;
+}
+
+int client_send_document(
+	struct client *client, const struct wire_header *message, const char *document)
+{
+	int fd, error;
+
+	if (has_unread_answers(client))
+		return -EBUSY;
+	fd = document_memfd(document, strlen(document));
+	if (fd < 0)
+		return fd;
+	error = client_send(client, message, &fd, 1);
+	if (error == 0)
+		client->unread_answers++;
+	close(fd);
+	return error;
+}
+
+static int send_status(struct client *client)
+{
+	struct wire_status status = {0};
+	char *document;
+	int error;
+
+	if (has_unread_answers(client)) /* before the work */
 		return -EBUSY;
 	document = status_document(client->server);
 	if (document == NULL)
 		return -ENOMEM;
-	size = strlen(document);
-	fd = document_memfd(document, size);
-	free(document);
-	if (fd < 0)
-		return fd;
 	message_init(&status.header, WIRE_STATUS, sizeof status);
-	status.document_size = size;
-	error = send_timed(client, &status.header, &fd, 1);
-	if (error == 0)
-		client->unread_answers++;
-	close(fd);
+	status.document_size = strlen(document);
+	error = client_send_document(client, &status.header, document);
+	free(document);
 	return error;
 }
 
@@ -206,18 +223,18 @@ static void flush_later(struct client *client)
 static void flush(struct client *client)
 {
 	static int (*const senders[])(struct client *) = {
-		send_welcome, send_format, send_source, send_status};
+		send_welcome, send_format, send_source, send_status, client_send_controls};
 	int error = 0;
 
 	for (unsigned i = 0; i < sizeof senders / sizeof *senders; i++) {
 		if (!(client->owed & 1u << i))
 			continue;
 		/* a suspect gets no more than it must, until it is cleared */
-		error = 1u << i == CLIENT_OWED_STATUS && is_suspect(client) ? -EBUSY
+		error = 1u << i >= CLIENT_OWED_STATUS && is_suspect(client) ? -EBUSY
 									    : senders[i](client);
 		if (error == -EAGAIN)
 			break;
-		if (error == -EBUSY) { /* STATUS, the last */
+		if (error == -EBUSY) { /* STATUS or CONTROLS, the last */
 			(void)sd_event_source_set_io_events(client->io, EPOLLIN);
 			flush_later(client);
 			return;
@@ -237,7 +254,7 @@ static void flush(struct client *client)
 		client->io, client->owed != 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-static void owe(struct client *client, enum client_owed what)
+void client_owe(struct client *client, enum client_owed what)
 {
 	client->owed |= what;
 	flush(client);
@@ -269,13 +286,13 @@ void client_offer_pool(struct client *client, struct pool *pool)
 		return;
 	}
 	client->pool = pool;
-	owe(client, CLIENT_OWED_FORMAT);
+	client_owe(client, CLIENT_OWED_FORMAT);
 }
 
 void client_tell_source(struct client *client)
 {
 	if (client->state == CLIENT_ATTACHED)
-		owe(client, CLIENT_OWED_SOURCE);
+		client_owe(client, CLIENT_OWED_SOURCE);
 }
 
 /* ---- messages ---- */
@@ -347,6 +364,7 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		say_no(client, WIRE_CODE_INTERNAL, "no file descriptors left for a doorbell");
 		return;
 	}
+	client->controls.granted = hello.features & WIRE_FEATURE_CONTROLS;
 	client->reader.target.doorbell = client->doorbell[1] >= 0;
 	client->reader.target.fd =
 		client->reader.target.doorbell ? client->doorbell[1] : client->socket;
@@ -471,10 +489,14 @@ static void on_message(struct client *client, const void *buffer, size_t length)
 	case WIRE_RELEASED:
 		break;
 	case WIRE_STATUS:
-		owe(client, CLIENT_OWED_STATUS);
+		client_owe(client, CLIENT_OWED_STATUS);
 		break;
 	default:
-		say_no(client, WIRE_CODE_PROTOCOL, "a message of an unknown type");
+		if (client->controls.granted &&
+			(header.type == WIRE_CONTROLS || header.type == WIRE_SET_CONTROL))
+			client_on_controls(client, buffer, length);
+		else
+			say_no(client, WIRE_CODE_PROTOCOL, "a message of an unknown type");
 		break;
 	}
 }
@@ -560,6 +582,7 @@ int client_create(struct server *server, int socket, struct client **ret_client)
 	if (client == NULL)
 		return -ENOMEM;
 	client->server = server;
+	client->number = ++server->client_numbers;
 	client->state = CLIENT_NEW;
 	client->socket = socket;
 	client->doorbell[0] = client->doorbell[1] = -1;
@@ -614,6 +637,7 @@ void client_hang_up(struct client *client)
 	if (client->next != NULL)
 		client->next->previous = client->previous;
 	client->next = client->previous = NULL;
+	client_forget_controls(client);
 	camera_retire(server->camera, &client->reader);
 	server_count_readers(server);
 	/* the event loop goes on with camera_take_retired() */

@@ -23,6 +23,7 @@
 #include "source.h"
 
 #include "clock.h"
+#include "controls.h"
 #include "device-watch.h"
 #include "format.h"
 #include "jpeg-scan.h"
@@ -426,6 +427,7 @@ static int capture_open(struct source *source, struct source_format *ret_format)
 	if (r < 0)
 		goto close_device;
 	device_watch_end(&v4l2->watch); /* it is here */
+	controls_apply(source->controls, &v4l2->device);
 	explain_choice(v4l2);
 	describe_format(v4l2, ret_format);
 	return 0;
@@ -438,6 +440,11 @@ close_device:
 static void capture_close(struct source *source)
 {
 	v4l2_device_close(&get(source)->device);
+}
+
+static const char *capture_controls_path(const struct source *source)
+{
+	return ((const struct source_v4l2 *)source)->identity.path;
 }
 
 static int capture_watch(const struct source *source)
@@ -798,4 +805,5 @@ const struct source_ops source_v4l2 = {
 	.close = capture_close,
 	.watch = capture_watch,
 	.destroy = capture_destroy,
+	.controls_path = capture_controls_path,
 };

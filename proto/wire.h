@@ -15,6 +15,10 @@
  *     RELEASED     ------------------->            only if the lock word asked for it (lossless)
  *     STATUS       ------------------->
  *                  <-------------------  STATUS   (fd: a JSON document in a sealed memfd)
+ *     CONTROLS     ------------------->            if the feature was granted, as for SET_CONTROL
+ *                  <-------------------  CONTROLS (fd: a JSON document in a sealed memfd)
+ *     SET_CONTROL  ------------------->
+ *                  <-------------------  SET_CONTROL
  *                  <-------------------  BYE      before the daemon hangs up
  *
  * Growth: a receiver accepts a message longer than the one that it knows and ignores the tail;
@@ -40,12 +44,17 @@
 #define WIRE_NAME_SIZE   72   /* bytes of a name, with its terminating NUL */
 #define WIRE_STREAM_SIZE 128
 #define WIRE_TEXT_SIZE   512
+#define WIRE_VALUE_SIZE  512 /* bytes of a control's value as text, with its terminating NUL */
+
+#define WIRE_CONTROL_REQUESTS_MAX 4 /* of one client, CONTROLS and SET_CONTROL, unanswered */
 
 enum wire_type {
 	WIRE_HELLO = 1,
 	WIRE_READY = 2,
 	WIRE_RELEASED = 3,
-	WIRE_STATUS = 4, /* the request and its answer */
+	WIRE_STATUS = 4, /* the request and its answer, as are the next two */
+	WIRE_CONTROLS = 5,
+	WIRE_SET_CONTROL = 6,
 
 	WIRE_WELCOME = 16,
 	WIRE_REFUSED = 17,
@@ -65,6 +74,7 @@ struct wire_header {
 /* What either side can do beyond the base protocol; HELLO asks, WELCOME grants. */
 enum wire_feature {
 	WIRE_FEATURE_DOORBELL = 1 << 0, /* wake by a byte in a socket of its own, no FRAMEs */
+	WIRE_FEATURE_CONTROLS = 1 << 2, /* CONTROLS and SET_CONTROL */
 };
 
 enum wire_mode {
@@ -129,6 +139,40 @@ struct wire_status {
 	uint64_t document_size;
 };
 
+/* What controls has the camera's device, and how are they set? The device is asked each time, which
+ * can take seconds; meanwhile all else goes on. `token` is the client's own and comes back with the
+ * answer: answers may come in another order than their requests. */
+struct wire_controls_request {
+	struct wire_header header;
+	uint64_t token;
+};
+
+/* fd, if `error` is 0: the JSON document, `document_size` bytes in a sealed memfd. */
+struct wire_controls {
+	struct wire_header header;
+	uint64_t token;
+	uint64_t document_size;
+	int32_t error; /* positive errno, or 0 */
+	uint32_t reserved;
+	char text[WIRE_TEXT_SIZE]; /* what is wrong, for people */
+};
+
+/* Sets a control. For root, the daemon's own user and group camtap-admin. */
+struct wire_set_control_request {
+	struct wire_header header;
+	uint64_t token;
+	char name[WIRE_NAME_SIZE]; /* as CONTROLS has it */
+	char value[WIRE_VALUE_SIZE];
+};
+
+struct wire_set_control {
+	struct wire_header header;
+	uint64_t token;
+	int32_t error; /* 0: done; else a positive errno, see docs/protocol.md */
+	uint32_t reserved;
+	char text[WIRE_TEXT_SIZE]; /* what is wrong and what is allowed, for people */
+};
+
 struct wire_frame {
 	struct wire_header header;
 	uint64_t epoch;
@@ -186,6 +230,10 @@ _Static_assert(sizeof(struct wire_format) == 56, "layout is protocol");
 _Static_assert(sizeof(struct wire_ready) == 24, "layout is protocol");
 _Static_assert(sizeof(struct wire_released) == 16, "layout is protocol");
 _Static_assert(sizeof(struct wire_status) == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_controls_request) == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_controls) == 552, "layout is protocol");
+_Static_assert(sizeof(struct wire_set_control_request) == 608, "layout is protocol");
+_Static_assert(sizeof(struct wire_set_control) == 544, "layout is protocol");
 _Static_assert(sizeof(struct wire_frame) == 64, "layout is protocol");
 _Static_assert(sizeof(struct wire_source) == 544, "layout is protocol");
 _Static_assert(sizeof(struct wire_bye) == 536, "layout is protocol");
