@@ -36,6 +36,7 @@ static int send_hello(struct camtap *camera, int socket)
 	message_init(&hello.header, WIRE_HELLO, sizeof(hello));
 	if (camera->want_doorbell && camera->mode != CAMTAP_MODE_OBSERVE)
 		hello.features |= WIRE_FEATURE_DOORBELL;
+	hello.features |= WIRE_FEATURE_CONTROLS;
 	snprintf(hello.name, sizeof(hello.name), "%s", camera->client_name);
 	snprintf(hello.stream, sizeof(hello.stream), "%s", camera->stream);
 	return message_send(socket, &hello.header, NULL, 0);
@@ -103,6 +104,8 @@ static void flush(struct camtap *camera)
 			return;
 		camera->owed &= ~(unsigned)CONNECTION_OWED_STATUS;
 	}
+	if (camera->owed & CONNECTION_OWED_CONTROLS && controls_send(camera))
+		camera->owed &= ~(unsigned)CONNECTION_OWED_CONTROLS;
 }
 
 /* ---- coming and going ---- */
@@ -125,6 +128,7 @@ void connection_close(struct camtap *camera)
 	connection_unref(camera->connection);
 	camera->connection = NULL;
 	camera->owed = 0;
+	controls_lost(camera);
 }
 
 static void grow_pause(struct camtap *camera)
