@@ -167,8 +167,10 @@ const char *camtap_event_text(const struct camtap *camera)
 
 int camtap_controls(struct camtap *camera, char **ret_json, int timeout_ms)
 {
-	(void)timeout_ms;
+	struct timespec span = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
 	if (!fake_script.controls) {
+		nanosleep(&span, NULL);
 		camera->text = "the camera has not answered in time";
 		return -ETIMEDOUT;
 	}
