@@ -141,6 +141,23 @@ static void restore(struct controls *controls, const struct control_list *before
 
 /* ---- worker ---- */
 
+/* What some errors mean to clients is about their request, not about the device. */
+static int error_of_open(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ENXIO:
+		return -ENODEV;
+	case -EACCES:
+	case -EPERM:
+	case -EINVAL:
+	case -ERANGE:
+		return -EIO;
+	default:
+		return error;
+	}
+}
+
 /* Opens the device for a request. `scratch` takes the place of the source, which is the capture
  * thread's. */
 static int open_device(struct controls *controls, struct source *scratch,
@@ -152,7 +169,7 @@ static int open_device(struct controls *controls, struct source *scratch,
 				       : controls->source->ops->controls_path(controls->source));
 	pthread_mutex_unlock(&controls->lock);
 	*ret_device = (struct v4l2_device){.source = scratch, .path = path, .fd = -1};
-	return v4l2_device_open(ret_device, false);
+	return error_of_open(v4l2_device_open(ret_device, false));
 }
 
 /*
