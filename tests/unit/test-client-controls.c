@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,7 +29,7 @@ static void send_controls(struct fixture *f, uint64_t token, int32_t error, cons
 		.token = token, .error = error, .document_size = strlen(text)};
 
 	message_init(&controls.header, WIRE_CONTROLS, sizeof(controls));
-	snprintf(controls.text, sizeof(controls.text), "%s", text);
+	memcpy(controls.text, text, strlen(text));
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
 	mock_send(&f->mock, &controls, &fd, error == 0 ? 1 : 0);
@@ -42,7 +41,7 @@ static void send_set(struct fixture *f, uint64_t token, int32_t error, const cha
 	struct wire_set_control set = {.token = token, .error = error};
 
 	message_init(&set.header, WIRE_SET_CONTROL, sizeof(set));
-	snprintf(set.text, sizeof(set.text), "%s", text);
+	memcpy(set.text, text, strlen(text));
 	mock_send(&f->mock, &set, NULL, 0);
 }
 
@@ -86,7 +85,7 @@ static void answer_next(struct answer *answer, struct fixture *f, int32_t error,
 static void a_list_is_handed_over(void **state)
 {
 	struct fixture *f = *state;
-	struct answer answer = {0};
+	struct answer answer = {.text = ""};
 	char *json = NULL;
 
 	attach_observer(f, true);
@@ -101,7 +100,7 @@ static void a_list_is_handed_over(void **state)
 static void a_list_that_failed_says_why(void **state)
 {
 	struct fixture *f = *state;
-	struct answer answer = {0};
+	struct answer answer = {.text = ""};
 	char *json = NULL;
 
 	attach_observer(f, true);
@@ -171,7 +170,7 @@ static void a_list_is_not_older_than_what_was_set(void **state)
 static void a_control_is_set(void **state)
 {
 	struct fixture *f = *state;
-	struct answer answer = {0};
+	struct answer answer = {.text = ""};
 
 	attach_observer(f, true);
 	answer_next(&answer, f, 0, "");
@@ -304,7 +303,7 @@ static void wrong_answers_are_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct wire_controls controls = {.document_size = 2};
-	struct answer answer = {0};
+	struct answer answer = {.text = ""};
 	char *json = NULL;
 
 	attach_observer(f, true);
