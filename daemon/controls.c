@@ -6,6 +6,7 @@
 #include "options.h"
 #include "source-v4l2-controls.h"
 #include "source-v4l2-device.h"
+#include "source-v4l2-identity.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 /* Between two looks at the device: clients that ask for nothing but lists must not be all that it
  * does. */
@@ -39,7 +41,7 @@ struct controls {
 	struct queue sets, lists, answers;
 	struct control_list remembered; /* what clients have set */
 	uint64_t remembered_version;    /* changes with it */
-	char *path;                     /* of the device as it was opened last; NULL: never */
+	struct v4l2_identity identity;  /* the source's own is the capture thread's */
 	bool quit;
 
 	/* Of the worker: */
@@ -159,15 +161,21 @@ static int error_of_open(int error)
 }
 
 /* Opens the device for a request. `scratch` takes the place of the source, which is the capture
- * thread's. */
+ * thread's; path: room for the device's. */
 static int open_device(struct controls *controls, struct source *scratch,
 	struct v4l2_device *ret_device, char path[SOURCE_TEXT_SIZE])
 {
+	const char *found;
+
 	pthread_mutex_lock(&controls->lock);
-	snprintf(path, SOURCE_TEXT_SIZE, "%s",
-		controls->path != NULL ? controls->path
-				       : controls->source->ops->controls_path(controls->source));
+	found = v4l2_identity_find(&controls->identity);
+	snprintf(path, SOURCE_TEXT_SIZE, "%s", found != NULL ? found : controls->identity.path);
 	pthread_mutex_unlock(&controls->lock);
+	if (found == NULL) {
+		snprintf(scratch->error, sizeof scratch->error,
+			"the camera is away, and another one has its place at %.400s", path);
+		return -ENODEV;
+	}
 	*ret_device = (struct v4l2_device){.source = scratch, .path = path, .fd = -1};
 	return error_of_open(v4l2_device_open(ret_device, false));
 }
@@ -314,6 +322,9 @@ int controls_create(const struct options *options, struct source *source, int no
 	pthread_cond_init(&controls->wake, &attributes);
 	pthread_condattr_destroy(&attributes);
 	if (source->ops->controls_path != NULL) {
+		error = v4l2_identity_init(&controls->identity, source->ops->controls_path(source));
+		if (error < 0)
+			goto free_controls;
 		error = -pthread_create(&controls->thread, NULL, controls_run, controls);
 		if (error < 0)
 			goto free_controls;
@@ -327,6 +338,7 @@ int controls_create(const struct options *options, struct source *source, int no
 	return 0;
 
 free_controls:
+	v4l2_identity_finish(&controls->identity);
 	pthread_cond_destroy(&controls->wake);
 	pthread_mutex_destroy(&controls->lock);
 	free(controls);
@@ -349,7 +361,7 @@ void controls_destroy(struct controls *controls)
 	queue_drop(&controls->lists, NULL);
 	queue_drop(&controls->answers, NULL);
 	control_list_finish(&controls->remembered);
-	free(controls->path);
+	v4l2_identity_finish(&controls->identity);
 	free(controls->complaints);
 	pthread_cond_destroy(&controls->wake);
 	pthread_mutex_destroy(&controls->lock);
@@ -469,17 +481,15 @@ static void complain(struct controls *controls, char *text)
 void controls_apply(struct controls *controls, const struct v4l2_device *device)
 {
 	struct complaints complaints = {0};
-	char *path;
+	struct stat status;
 
 	if (controls == NULL)
 		return;
-	path = strdup(device->path);
-	pthread_mutex_lock(&controls->lock);
-	if (path != NULL) {
-		free(controls->path);
-		controls->path = path;
+	if (fstat(device->fd, &status) == 0) {
+		pthread_mutex_lock(&controls->lock);
+		v4l2_identity_remember(&controls->identity, status.st_rdev);
+		pthread_mutex_unlock(&controls->lock);
 	}
-	pthread_mutex_unlock(&controls->lock);
 	complaints.stream = open_memstream(&complaints.text, &complaints.size);
 	if (complaints.stream == NULL)
 		return;
