@@ -26,7 +26,7 @@ int camtap_new(struct camtap **ret_camera)
 
 	if (!camera)
 		return -ENOMEM;
-	camera->doorbell = camera->status_fd = -1;
+	camera->doorbell = camera->status_fd = camera->controls.document_fd = -1;
 	camera->want_doorbell = true;
 	camera->retry_at = camera->offline_at = NEVER;
 	camera->events.told = CAMTAP_ONLINE;

@@ -154,6 +154,32 @@ const char *camtap_event_text(const struct camtap *camera);
  * stay for camtap_next(). -ETIMEDOUT, or what camtap_next() gives. */
 int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms);
 
+/* ---- controls ---- */
+
+/* Brightness, exposure, focus ...: the controls of the camera's device, under the names of v4l2-ctl(1).
+ * In any mode, but in mode OBSERVE the camera is not started for it (the device is then opened for a
+ * moment). A device can take seconds to answer. */
+
+/* The document of all controls with their ranges and values (JSON, see camtap(1)). Waits at most
+ * `timeout_ms`; when that is over the question stands, and the next call goes on waiting for the
+ * answer. *ret_json is NUL-terminated and the caller's to free(). Frames and events that come meanwhile
+ * stay for camtap_next().
+ * -EOPNOTSUPP: the camera has no controls (a recording), or its daemon is of a version that knows none;
+ * -ENODEV and others: the device is away or cannot be asked; -ETIMEDOUT; or what camtap_next() gives.
+ * camtap_error_text() says more. */
+int camtap_controls(struct camtap *camera, char **ret_json, int timeout_ms);
+
+/* Sets a control; waits at most `timeout_ms` until the device has taken it. It stays until the daemon
+ * ends, replugging the camera included. `value` is a number, 0 or 1 of a switch, the number of a menu's
+ * entry or its text, the text of a string; anything for a button, which is pressed.
+ * -EACCES: only root, the daemon's own user and group camtap-admin may; -ENOENT: there is no such
+ * control; -EINVAL, -ERANGE: no value of it; -EPERM: it can only be read; -EBUSY: it cannot be set now,
+ * because an automatic mode or the stream decides it; -EOPNOTSUPP, -ENODEV as above. After -ETIMEDOUT,
+ * and after -ECONNRESET (the daemon went before it had answered), it may have been set or not.
+ * camtap_error_text() says what is allowed. */
+int camtap_set_control(
+	struct camtap *camera, const char *name, const char *value, int timeout_ms);
+
 /* ---- frames ---- */
 
 /* Gives a frame back and frees it; NULL is allowed (0). -ESTALE: the frame was revoked because it

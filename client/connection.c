@@ -34,8 +34,9 @@ static int send_hello(struct camtap *camera, int socket)
 	};
 
 	message_init(&hello.header, WIRE_HELLO, sizeof(hello));
+	hello.features = WIRE_FEATURE_CONTROLS;
 	if (camera->mode != CAMTAP_MODE_OBSERVE)
-		hello.features =
+		hello.features |=
 			WIRE_FEATURE_DMABUF | (camera->want_doorbell ? WIRE_FEATURE_DOORBELL : 0);
 	snprintf(hello.name, sizeof(hello.name), "%s", camera->client_name);
 	snprintf(hello.stream, sizeof(hello.stream), "%s", camera->stream);
@@ -104,6 +105,8 @@ static void flush(struct camtap *camera)
 			return;
 		camera->owed &= ~(unsigned)CONNECTION_OWED_STATUS;
 	}
+	if (camera->owed & CONNECTION_OWED_CONTROLS && controls_send(camera))
+		camera->owed &= ~(unsigned)CONNECTION_OWED_CONTROLS;
 }
 
 /* ---- coming and going ---- */
@@ -128,6 +131,7 @@ void connection_close(struct camtap *camera)
 	connection_unref(camera->connection);
 	camera->connection = NULL;
 	camera->owed = 0;
+	controls_lost(camera);
 }
 
 static void grow_pause(struct camtap *camera)

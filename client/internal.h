@@ -216,6 +216,7 @@ enum connection_state {
 enum connection_owed {
 	CONNECTION_OWED_READY = 1 << 0,
 	CONNECTION_OWED_STATUS = 1 << 1,
+	CONNECTION_OWED_CONTROLS = 1 << 2,
 };
 
 /* The first attempt, to `camera->path`. */
@@ -279,6 +280,44 @@ int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline);
 /* The deadline of a timeout as the public functions take it. */
 int64_t wake_deadline(int timeout_ms);
 
+/* ---- status.c ---- */
+
+/* Reads a document of `size` bytes that came in `fd`, which stays the caller's; `what` is the message
+ * that it came with. */
+int status_read_document(
+	struct camtap *camera, int fd, uint64_t size, const char *what, char **ret_json);
+
+/* ---- controls.c ---- */
+
+/* The one question about controls that is asked at a time. */
+struct controls_question {
+	/* While a public function waits: */
+	bool wanted;   /* there is no answer yet */
+	bool sent;     /* over this connection, or the one before if it was lost */
+	uint64_t token;
+	int result;                /* of the answer: 0 or a negative errno */
+	char text[WIRE_TEXT_SIZE]; /* likewise, printable */
+	int document_fd;           /* -1: none; always closed before camtap_controls() returns */
+	uint64_t document_size;
+	struct wire_set_control_request set; /* type 0: it is a list that is wanted */
+	/* Of this connection: */
+	bool granted;        /* the daemon knows controls */
+	unsigned unanswered; /* questions */
+	uint64_t list_token; /* a list that was asked for and not waited for any more; 0: none */
+	/* Always: */
+	uint64_t tokens; /* given so far */
+};
+
+/* WELCOME came, and the connection was lost. */
+void controls_welcomed(struct camtap *camera, bool granted);
+void controls_lost(struct camtap *camera);
+/* Sends what is wanted. False: there is no room. */
+bool controls_send(struct camtap *camera);
+/* An answer of a type; `error` is 0 or a positive errno, `fd` (-1: none; a list without an error has
+ * one) is taken over. */
+void controls_answered(struct camtap *camera, enum wire_type type, uint64_t token, int error,
+	const char *text, size_t text_size, int fd, uint64_t document_size);
+
 /* ---- list.c ---- */
 
 /* Finds the socket that the settings mean, and writes its path to camera->path. */
@@ -328,6 +367,8 @@ struct camtap {
 	bool status_wanted;
 	int status_fd; /* -1: not there yet; always closed before camtap_status() returns */
 	uint64_t status_size;
+
+	struct controls_question controls;
 };
 
 /* Writes the text for people and returns `error`. */

@@ -12,16 +12,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ERRNO_MAX 4095 /* the kernel's: MAX_ERRNO of include/linux/err.h */
+
 /* Messages handled in one call; what is left keeps the socket readable. */
 #define MESSAGES_PER_CALL 512
 
 /* The shortest messages of protocol version 1; what they lack reads as zero. */
-#define WELCOME_SIZE_MIN offsetof(struct wire_welcome, camera)
-#define FORMAT_SIZE_MIN  offsetof(struct wire_format, lease_min_ns)
-#define SOURCE_SIZE_MIN  offsetof(struct wire_source, text)
-#define BYE_SIZE_MIN     offsetof(struct wire_bye, text)
-#define BUFFER_SIZE_MIN  sizeof(struct wire_buffer)
-#define STATUS_SIZE_MIN  (offsetof(struct wire_status, document_size) + sizeof(uint64_t))
+#define WELCOME_SIZE_MIN  offsetof(struct wire_welcome, camera)
+#define FORMAT_SIZE_MIN   offsetof(struct wire_format, lease_min_ns)
+#define BUFFER_SIZE_MIN   sizeof(struct wire_buffer)
+#define SOURCE_SIZE_MIN   offsetof(struct wire_source, text)
+#define BYE_SIZE_MIN      offsetof(struct wire_bye, text)
+#define STATUS_SIZE_MIN   (offsetof(struct wire_status, document_size) + sizeof(uint64_t))
+#define CONTROLS_SIZE_MIN offsetof(struct wire_controls, text)
+#define SET_SIZE_MIN      offsetof(struct wire_set_control, text)
 
 struct incoming {
 	const void *buffer;
@@ -106,6 +110,7 @@ static void on_welcome(struct camtap *camera, struct incoming *message)
 		camera->name, sizeof(camera->name), welcome.camera, sizeof(welcome.camera));
 	if (camera->status_wanted)
 		camera->owed |= CONNECTION_OWED_STATUS;
+	controls_welcomed(camera, welcome.features & WIRE_FEATURE_CONTROLS);
 }
 
 /* Everything of the new epoch is mapped. */
@@ -200,6 +205,40 @@ static void on_status(struct camtap *camera, struct incoming *message)
 	camera->status_size = status.document_size;
 }
 
+/* What the daemon says is wrong: a positive errno, or 0. */
+static int error_of(int32_t error)
+{
+	return error < 0 || error > ERRNO_MAX ? EIO : error;
+}
+
+static void on_controls(struct camtap *camera, struct incoming *message)
+{
+	struct wire_controls controls;
+
+	if (message_unpack(message->buffer, message->length, CONTROLS_SIZE_MIN, &controls,
+		    sizeof(controls)) < 0 ||
+		(controls.error == 0 && message->fd_count < 1)) {
+		connection_break_off(
+			camera, -EPROTO, "camtapd breaks the protocol: a wrong CONTROLS");
+		return;
+	}
+	controls_answered(camera, WIRE_CONTROLS, controls.token, error_of(controls.error),
+		controls.text, sizeof(controls.text),
+		controls.error == 0 ? take_fd(message, 0) : -1, controls.document_size);
+}
+
+static void on_set_control(struct camtap *camera, const struct incoming *message)
+{
+	struct wire_set_control set;
+
+	if (message_unpack(message->buffer, message->length, SET_SIZE_MIN, &set, sizeof(set)) < 0)
+		connection_break_off(
+			camera, -EPROTO, "camtapd breaks the protocol: a wrong SET_CONTROL");
+	else
+		controls_answered(camera, WIRE_SET_CONTROL, set.token, error_of(set.error),
+			set.text, sizeof(set.text), -1, 0);
+}
+
 static int refusal(uint32_t code)
 {
 	switch (code) {
@@ -275,6 +314,12 @@ static void dispatch(struct camtap *camera, struct incoming *message)
 		break;
 	case WIRE_STATUS:
 		on_status(camera, message);
+		break;
+	case WIRE_CONTROLS:
+		on_controls(camera, message);
+		break;
+	case WIRE_SET_CONTROL:
+		on_set_control(camera, message);
 		break;
 	case WIRE_FRAME: /* only wakes: what there is to read says the pool */
 	default:         /* of a later version */

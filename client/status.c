@@ -31,7 +31,8 @@ static int wait_for_answer(struct camtap *camera, int64_t deadline)
 	}
 }
 
-static int read_document(struct camtap *camera, int fd, uint64_t size, char **ret_json)
+int status_read_document(
+	struct camtap *camera, int fd, uint64_t size, const char *what, char **ret_json)
 {
 	struct stat stat;
 	uint64_t done = 0;
@@ -42,7 +43,8 @@ static int read_document(struct camtap *camera, int fd, uint64_t size, char **re
 	 */
 	if (seals < 0 || !(seals & F_SEAL_SHRINK) || size > DOCUMENT_SIZE_MAX ||
 		fstat(fd, &stat) < 0 || stat.st_size < 0 || (uint64_t)stat.st_size < size)
-		return camera_fail(camera, -EPROTO, "camtapd breaks the protocol: a wrong STATUS");
+		return camera_fail(
+			camera, -EPROTO, "camtapd breaks the protocol: a wrong %s", what);
 	json = malloc(size + 1);
 	if (!json)
 		return camera_fail(camera, -ENOMEM, "no memory");
@@ -51,7 +53,7 @@ static int read_document(struct camtap *camera, int fd, uint64_t size, char **re
 
 		if (length <= 0) {
 			free(json);
-			return camera_fail(camera, -EIO, "the status document cannot be read");
+			return camera_fail(camera, -EIO, "the document of %s cannot be read", what);
 		}
 		done += (uint64_t)length;
 	}
@@ -76,7 +78,8 @@ int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
 	camera->status_wanted = false;
 	camera->owed &= ~(unsigned)CONNECTION_OWED_STATUS;
 	if (result == 0) {
-		result = read_document(camera, camera->status_fd, camera->status_size, ret_json);
+		result = status_read_document(
+			camera, camera->status_fd, camera->status_size, "STATUS", ret_json);
 		close(camera->status_fd);
 		camera->status_fd = -1;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "client.h"
+#include "client-internal.h"
 
 #include "clock.h"
 #include "log.h"
@@ -50,7 +50,7 @@ static void look_at_cost(struct client *client, int64_t before)
 		suspect(client);
 }
 
-static int send_timed(
+int client_send(
 	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
 {
 	int64_t before = clock_now();
@@ -70,10 +70,11 @@ static int send_welcome(struct client *client)
 	message_init(&welcome.header, WIRE_WELCOME, sizeof welcome);
 	welcome.max_leases = options->max_leases;
 	welcome.features = (doorbell ? WIRE_FEATURE_DOORBELL : 0) |
-			   (client->server->source->exports ? WIRE_FEATURE_DMABUF : 0);
+			   (client->server->source->exports ? WIRE_FEATURE_DMABUF : 0) |
+			   (client->controls.granted ? WIRE_FEATURE_CONTROLS : 0);
 	welcome.mode = client->mode;
 	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
-	error = send_timed(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
+	error = client_send(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
 	if (error == 0 && doorbell) {
 		close(client->doorbell[0]); /* the client has its own now */
 		client->doorbell[0] = -1;
@@ -96,7 +97,7 @@ static int send_format(struct client *client)
 	if (fds[0] < 0)
 		return fds[0];
 	message_init(&format.header, WIRE_FORMAT, sizeof format);
-	error = send_timed(client, &format.header, fds, 2);
+	error = client_send(client, &format.header, fds, 2);
 	close(fds[0]);
 	return error;
 }
@@ -126,7 +127,7 @@ static int send_buffer(struct client *client, uint32_t slot)
 		fds[i] = from->planes[i].fd;
 	}
 	message_init(&buffer.header, WIRE_BUFFER, sizeof buffer);
-	return send_timed(client, &buffer.header, fds, from->plane_count);
+	return client_send(client, &buffer.header, fds, from->plane_count);
 }
 
 /* All slots, in order; only some at a time, because fds that wait in a queue count against this
@@ -184,7 +185,7 @@ static int send_source(struct client *client)
 	source.error = snapshot.error;
 	source.since_ns = snapshot.since_realtime_ns;
 	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
-	return send_timed(client, &source.header, NULL, 0);
+	return client_send(client, &source.header, NULL, 0);
 }
 
 static int document_memfd(const char *document, size_t size)
@@ -204,33 +205,47 @@ static int document_memfd(const char *document, size_t size)
 	return fd;
 }
 
-static int send_status(struct client *client)
+/* An fd that waits in a queue counts against this process's limit, and beyond that nobody gets any.
+ */
+static bool has_unread_answers(struct client *client)
 {
-	struct wire_status status;
-	char *document;
-	size_t size;
-	int fd, error;
-
-	/* An fd that waits in a queue counts against this process's limit, and beyond that nobody
-	 * gets any. */
 	if (nothing_unread(client))
 		client->unread_answers = 0;
-	if (client->unread_answers >= UNREAD_ANSWERS_MAX)
+	return client->unread_answers >= UNREAD_ANSWERS_MAX;
+}
+
+int client_send_document(
+	struct client *client, const struct wire_header *message, const char *document)
+{
+	int fd, error;
+
+	if (has_unread_answers(client))
+		return -EBUSY;
+	fd = document_memfd(document, strlen(document));
+	if (fd < 0)
+		return fd;
+	error = client_send(client, message, &fd, 1);
+	if (error == 0)
+		client->unread_answers++;
+	close(fd);
+	return error;
+}
+
+static int send_status(struct client *client)
+{
+	struct wire_status status = {0};
+	char *document;
+	int error;
+
+	if (has_unread_answers(client)) /* before the work */
 		return -EBUSY;
 	document = status_document(client->server);
 	if (document == NULL)
 		return -ENOMEM;
-	size = strlen(document);
-	fd = document_memfd(document, size);
-	free(document);
-	if (fd < 0)
-		return fd;
 	message_init(&status.header, WIRE_STATUS, sizeof status);
-	status.document_size = size;
-	error = send_timed(client, &status.header, &fd, 1);
-	if (error == 0)
-		client->unread_answers++;
-	close(fd);
+	status.document_size = strlen(document);
+	error = client_send_document(client, &status.header, document);
+	free(document);
 	return error;
 }
 
@@ -266,10 +281,12 @@ static void flush_later(struct client *client, bool progress)
  */
 static void flush(struct client *client)
 {
-	static int (*const senders[])(struct client *) = {
-		send_welcome, send_format, send_buffers, send_source, send_status};
+	static int (*const senders[])(struct client *) = {send_welcome, send_format, send_buffers,
+		send_source, send_status, client_send_controls};
 	/* a suspect gets no more than it must, until it is cleared */
-	uint32_t not_now = is_suspect(client) ? CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS : 0;
+	uint32_t not_now = is_suspect(client)
+				   ? CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS | CLIENT_OWED_CONTROLS
+				   : 0;
 	uint32_t had = client->owed, had_buffers = client->buffers_sent;
 	int error = 0;
 
@@ -300,7 +317,7 @@ static void flush(struct client *client)
 		flush_later(client, client->owed != had || client->buffers_sent != had_buffers);
 }
 
-static void owe(struct client *client, enum client_owed what)
+void client_owe(struct client *client, enum client_owed what)
 {
 	client->owed |= what;
 	flush(client);
@@ -335,13 +352,13 @@ void client_offer_pool(struct client *client, struct pool *pool)
 	client->buffers_sent = 0;
 	if (pool->buffers != NULL)
 		client->owed |= CLIENT_OWED_BUFFERS;
-	owe(client, CLIENT_OWED_FORMAT);
+	client_owe(client, CLIENT_OWED_FORMAT);
 }
 
 void client_tell_source(struct client *client)
 {
 	if (client->state == CLIENT_ATTACHED)
-		owe(client, CLIENT_OWED_SOURCE);
+		client_owe(client, CLIENT_OWED_SOURCE);
 }
 
 /* ---- messages ---- */
@@ -421,6 +438,7 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		say_no(client, WIRE_CODE_INTERNAL, "no file descriptors left for a doorbell");
 		return;
 	}
+	client->controls.granted = hello.features & WIRE_FEATURE_CONTROLS;
 	client->reader.target.doorbell = client->doorbell[1] >= 0;
 	client->reader.target.fd =
 		client->reader.target.doorbell ? client->doorbell[1] : client->socket;
@@ -545,10 +563,14 @@ static void on_message(struct client *client, const void *buffer, size_t length)
 	case WIRE_RELEASED:
 		break;
 	case WIRE_STATUS:
-		owe(client, CLIENT_OWED_STATUS);
+		client_owe(client, CLIENT_OWED_STATUS);
 		break;
 	default:
-		say_no(client, WIRE_CODE_PROTOCOL, "a message of an unknown type");
+		if (client->controls.granted &&
+			(header.type == WIRE_CONTROLS || header.type == WIRE_SET_CONTROL))
+			client_on_controls(client, buffer, length);
+		else
+			say_no(client, WIRE_CODE_PROTOCOL, "a message of an unknown type");
 		break;
 	}
 }
@@ -634,6 +656,7 @@ int client_create(struct server *server, int socket, struct client **ret_client)
 	if (client == NULL)
 		return -ENOMEM;
 	client->server = server;
+	client->number = ++server->client_numbers;
 	client->state = CLIENT_NEW;
 	client->socket = socket;
 	client->doorbell[0] = client->doorbell[1] = -1;
@@ -688,6 +711,7 @@ void client_hang_up(struct client *client)
 	if (client->next != NULL)
 		client->next->previous = client->previous;
 	client->next = client->previous = NULL;
+	client_forget_controls(client);
 	camera_retire(server->camera, &client->reader);
 	server_count_readers(server);
 	/* the event loop goes on with camera_take_retired() */

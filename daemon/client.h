@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+struct controls_request;
 struct server;
 
 enum client_state {
@@ -36,11 +37,21 @@ enum client_owed {
 	CLIENT_OWED_BUFFERS = 1 << 2, /* one message per slot */
 	CLIENT_OWED_SOURCE = 1 << 3,
 	CLIENT_OWED_STATUS = 1 << 4,
+	CLIENT_OWED_CONTROLS = 1 << 5, /* controls.answers */
+};
+
+/* client-controls.c: what it asks about controls. */
+struct client_controls {
+	bool granted;                     /* WIRE_FEATURE_CONTROLS */
+	uint32_t unanswered;              /* requests */
+	bool admin_known, admin;          /* peer_is_admin(), asked once */
+	struct controls_request *answers; /* to be sent, in this order */
 };
 
 struct client {
 	struct client *previous, *next;
 	struct server *server;
+	uint64_t number; /* no other client has it, however long the daemon runs */
 	enum client_state state;
 	struct peer peer;
 	char name[WIRE_NAME_SIZE]; /* what it calls itself, printable */
@@ -53,8 +64,9 @@ struct client {
 	uint32_t owed;           /* enum client_owed */
 	uint64_t retry_usec;     /* the last pause of retry_timer */
 	bool ready;              /* READY came; linked in as soon as it is no suspect any more */
-	uint32_t unread_answers; /* STATUS messages sent since its queue was empty */
+	uint32_t unread_answers; /* messages with a document sent since its queue was empty */
 	uint32_t probes;         /* rings over budget in a row */
+	struct client_controls controls;
 	int64_t flood_window_ns;
 	uint32_t flood_count;
 
@@ -81,6 +93,9 @@ void client_tell_source(struct client *client);
 
 /* A suspect (announce.h) is rung once, and then cleared, or disconnected, or stays one. */
 void client_probe(struct client *client);
+
+/* An answer for it, which it takes over. */
+void client_answer_controls(struct client *client, struct controls_request *answer);
 
 /* The capture thread has let go of it: to the reaper. */
 void client_reap(struct client *client);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
+#include "control-list.h"
 #include "settings.h"
 
 #include <dirent.h>
@@ -19,7 +20,8 @@ struct reading {
 	FILE *file;
 	struct options *options;
 	unsigned int line;
-	unsigned int *set_at; /* line where settings[n] was set; 0: not yet */
+	unsigned int *set_at;         /* line where settings[n] was set; 0: not yet */
+	struct control_list controls; /* lines where these were set */
 
 	int error;               /* negative errno of the first error; 0: none yet */
 	unsigned int error_line; /* where that was */
@@ -126,7 +128,9 @@ static void fail_unknown(struct reading *reading, const char *section, const cha
 	}
 	if (!section_known && section[0] != '\0')
 		fail(reading, -EINVAL,
-			"no such section: [%s]; there are [Camera], [Pool] and [Clients]", section);
+			"no such section: [%s]; there are [Camera], [Pool], [Clients] and "
+			"[Controls]",
+			section);
 	else if (elsewhere != NULL)
 		fail(reading, -EINVAL, "%s belongs into section [%s]", key, elsewhere);
 	else if (section_known)
@@ -134,7 +138,37 @@ static void fail_unknown(struct reading *reading, const char *section, const cha
 			allowed);
 	else
 		fail(reading, -EINVAL,
-			"%s stands in no section; there are [Camera], [Pool] and [Clients]", key);
+			"%s stands in no section; there are [Camera], [Pool], [Clients] and "
+			"[Controls]",
+			key);
+}
+
+/* A key of section [Controls], as handle(). */
+static int handle_control(struct reading *reading, const char *key, const char *value)
+{
+	const char *set_at = control_list_find(&reading->controls, key);
+	char line[16];
+	int r;
+
+	if (set_at != NULL) {
+		fail(reading, -EINVAL, "%s is set already, in line %s", key, set_at);
+		return 0;
+	}
+	snprintf(line, sizeof line, "%u", reading->line);
+	r = setting_control(key, value, reading->options);
+	if (r == 0)
+		r = control_list_set(&reading->controls, key, line);
+	if (r == -ENOMEM)
+		fail(reading, r, "out of memory");
+	else if (r < 0 && !control_name_valid(key))
+		fail(reading, r,
+			"%s is no control's name: v4l2-ctl writes them in lower-case letters, "
+			"digits "
+			"and '_'",
+			key);
+	else if (r < 0)
+		fail(reading, r, "%s: the value is missing or too long", key);
+	return r == 0;
 }
 
 /* libinih's handler: 1 is right, 0 is an error. */
@@ -145,6 +179,8 @@ static int handle(void *user, const char *section, const char *key, const char *
 	unsigned int *set_at;
 	int r;
 
+	if (strcmp(section, SETTINGS_CONTROLS) == 0)
+		return handle_control(reading, key, value);
 	if (setting == NULL) {
 		fail_unknown(reading, section, key);
 		return 0;
@@ -205,6 +241,7 @@ int config_read_file(
 
 	fclose(reading.file);
 free_set_at:
+	control_list_finish(&reading.controls);
 	free(reading.set_at);
 	return r;
 }

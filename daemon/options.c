@@ -398,5 +398,6 @@ void options_finish(struct options *options)
 	free(options->source);
 	free(options->socket);
 	free(options->raw);
+	control_list_finish(&options->controls);
 	*options = (struct options){0};
 }

@@ -5,6 +5,8 @@
 /* What the administrator asked for: the command line above /etc/camtap/NAME.conf.d/(name).conf,
  * above /etc/camtap/NAME.conf, above /etc/camtap/camtapd.conf, above the defaults. */
 
+#include "control-list.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +41,8 @@ struct options {
 	uint64_t lease_min_ns;
 	bool lossless;         /* every reader is lossless */
 	uint32_t wait_readers; /* start the source when that many are there; at least 1 */
+
+	struct control_list controls; /* set whenever the device is opened for its frames */
 
 	uint64_t idle_timeout_ns;
 	uint64_t stall_timeout_ns; /* a device that is silent for so long is started anew; 0: never

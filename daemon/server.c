@@ -257,6 +257,22 @@ static void tell_state(struct server *server)
 		sd_event_exit(server->event, snapshot.error != 0 ? EXIT_FAILURE : 0);
 }
 
+static void answer_about_controls(struct server *server)
+{
+	struct controls_request *answer;
+
+	while ((answer = controls_take_answer(server->controls)) != NULL) {
+		struct client *client = server->clients;
+
+		while (client != NULL && client->number != answer->owner)
+			client = client->next;
+		if (client != NULL)
+			client_answer_controls(client, answer);
+		else
+			controls_request_free(answer); /* it did not wait */
+	}
+}
+
 static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct server *server = userdata;
@@ -270,6 +286,7 @@ static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *us
 	drop_finished_pools(server);
 	offer_pool(server);
 	tell_state(server);
+	answer_about_controls(server);
 	while ((reader = camera_take_retired(server->camera)) != NULL)
 		client_reap(client_of_reader(reader));
 	bury(server);
@@ -363,10 +380,13 @@ int server_run(const struct options *options, struct source *source, struct list
 	error = reaper_create(on_reaped, &server, &server.reaper);
 	if (error < 0)
 		goto unref_event;
+	error = controls_create(options, source, server.notify_fd, &server.controls);
+	if (error < 0)
+		goto destroy_reaper;
 	error = camera_create(options, source, &server.pinned, server.notify_fd,
 		server.send_unit_ns, &server.camera);
 	if (error < 0)
-		goto destroy_reaper;
+		goto destroy_controls;
 	error = add_events(&server);
 	if (error < 0)
 		goto destroy_camera;
@@ -377,6 +397,8 @@ int server_run(const struct options *options, struct source *source, struct list
 
 destroy_camera:
 	camera_destroy(server.camera);
+destroy_controls:
+	controls_destroy(server.controls);
 destroy_reaper:
 	reaper_destroy(server.reaper);
 unref_event:

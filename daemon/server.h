@@ -7,6 +7,7 @@
 
 #include "camera.h"
 #include "client.h"
+#include "controls.h"
 #include "listener.h"
 #include "options.h"
 #include "reaper.h"
@@ -25,6 +26,7 @@ struct server {
 	struct camera *camera;
 	struct pinned pinned;
 	struct reaper *reaper;
+	struct controls *controls;
 	int notify_fd;         /* eventfd: the capture thread or the reaper has news */
 	int reserve_fd;        /* given up to accept, and close, when there are no fds left */
 	int64_t send_unit_ns;  /* announce_calibrate() */
@@ -33,6 +35,7 @@ struct server {
 	struct client *clients; /* attached or new; not those that are closing */
 	uint32_t open_count;    /* those that are closing included */
 	uint32_t reader_count;
+	uint64_t client_numbers;                   /* given so far */
 	uint64_t expelled[WIRE_CODE_INTERNAL + 1]; /* clients that were closed, by enum wire_code */
 	struct uid_count { /* connections by uid, those that are closing included */
 		uid_t uid;

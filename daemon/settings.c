@@ -146,6 +146,27 @@ static int set_memory(const struct setting *setting, const char *text, struct op
 	return -EINVAL;
 }
 
+/* NAME=VALUE of a control. */
+static int set_control(const struct setting *setting, const char *text, struct options *options)
+{
+	char name[CONTROL_NAME_SIZE];
+	size_t length = strcspn(text, "=");
+
+	(void)setting;
+	if (text[length] != '=' || length >= sizeof name)
+		return -EINVAL;
+	memcpy(name, text, length);
+	name[length] = '\0';
+	return setting_control(name, text + length + 1, options);
+}
+
+int setting_control(const char *name, const char *value, struct options *options)
+{
+	if (!control_name_valid(name) || value[0] == '\0' || strlen(value) >= CONTROL_VALUE_SIZE)
+		return -EINVAL;
+	return control_list_set(&options->controls, name, value);
+}
+
 #define MEMBER(name) .offset = offsetof(struct options, name)
 
 /* In the order of the documents. The limits of numbers are spelt out in `allowed`; the tests hold
@@ -167,6 +188,15 @@ const struct setting settings[] = {
 		.help = "Read only this configuration. Otherwise these are read, the later ones "
 			"win: /etc/camtap/camtapd.conf (all cameras), /etc/camtap/NAME.conf, "
 			"/etc/camtap/NAME.conf.d/*.conf. Options win over all of them.",
+	},
+	{
+		.key = "control",
+		.argument = "NAME=VALUE",
+		.help = "Set a control of the device, by v4l2-ctl's name: brightness=128. May be "
+			"given several times; they are set in this order, behind those of section "
+			"[Controls] of the configuration, whenever the device is opened.",
+		.allowed = "NAME=VALUE with a control's name as v4l2-ctl lists it",
+		.parse = set_control,
 	},
 	{
 		.key = "check_config",

@@ -44,6 +44,12 @@ void setting_option_name(const struct setting *setting, char name[static SETTING
 /* The key of that section; NULL if there is none. */
 const struct setting *setting_find(const char *section, const char *key);
 
+#define SETTINGS_CONTROLS "Controls" /* the section whose keys are those of the device */
+
+/* A key of section [Controls]: 0, -EINVAL (no name of a control, or an empty or overlong value),
+ * -ENOMEM. */
+int setting_control(const char *name, const char *value, struct options *options);
+
 /* Writes every default into the options. -ENOMEM. */
 int settings_default(struct options *options);
 

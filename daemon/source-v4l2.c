@@ -27,6 +27,7 @@
 #include "source.h"
 
 #include "clock.h"
+#include "controls.h"
 #include "device-watch.h"
 #include "format.h"
 #include "jpeg-scan.h"
@@ -488,6 +489,7 @@ static int capture_open(struct source *source, struct source_format *ret_format)
 	if (r < 0)
 		goto close_device;
 	device_watch_end(&v4l2->watch); /* it is here */
+	controls_apply(source->controls, &v4l2->device);
 	explain_choice(v4l2);
 	describe_format(v4l2, ret_format);
 	return 0;
@@ -524,6 +526,11 @@ static void capture_close(struct source *source)
 	if (v4l2->transfer == TRANSFER_DMABUF)
 		v4l2_queue_finish(&v4l2->queue);
 	v4l2_device_close(&v4l2->device);
+}
+
+static const char *capture_controls_path(const struct source *source)
+{
+	return ((const struct source_v4l2 *)source)->identity.path;
 }
 
 static int capture_watch(const struct source *source)
@@ -899,4 +906,5 @@ const struct source_ops source_v4l2 = {
 	.close = capture_close,
 	.watch = capture_watch,
 	.destroy = capture_destroy,
+	.controls_path = capture_controls_path,
 };

@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct controls;
 struct options;
 struct source;
 
@@ -130,6 +131,9 @@ struct source_ops {
 	 * NULL. */
 	int (*watch)(const struct source *source);
 	void (*destroy)(struct source *source);
+	/* The path of the device whose controls (controls.h) can be listed and set. Any thread;
+	 * valid for the source's life. NULL instead of a function: the source has no controls. */
+	const char *(*controls_path)(const struct source *source);
 };
 
 /* What all sources begin with. */
@@ -138,6 +142,7 @@ struct source {
 	bool exports;                 /* since create(): its slots lie in memory of its own */
 	char error[SOURCE_TEXT_SIZE]; /* why the last call failed and what to do, one line for
 					 people */
+	struct controls *controls;    /* to be set when a device was opened; NULL: none */
 };
 
 /* Writes the one line for people; returns `error_number` (negative) for `return source_fail(...)`.

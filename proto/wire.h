@@ -17,6 +17,10 @@
  *     RELEASED     ------------------->            only if the lock word asked for it (lossless)
  *     STATUS       ------------------->
  *                  <-------------------  STATUS   (fd: a JSON document in a sealed memfd)
+ *     CONTROLS     ------------------->            if the feature was granted, as for SET_CONTROL
+ *                  <-------------------  CONTROLS (fd: a JSON document in a sealed memfd)
+ *     SET_CONTROL  ------------------->
+ *                  <-------------------  SET_CONTROL
  *                  <-------------------  BYE      before the daemon hangs up
  *
  * Growth: a receiver accepts a message longer than the one that it knows and ignores the tail;
@@ -42,13 +46,18 @@
 #define WIRE_NAME_SIZE   72   /* bytes of a name, with its terminating NUL */
 #define WIRE_STREAM_SIZE 128
 #define WIRE_TEXT_SIZE   512
-#define WIRE_PLANES_MAX  4 /* memory planes of a slot */
+#define WIRE_PLANES_MAX  4   /* memory planes of a slot */
+#define WIRE_VALUE_SIZE  512 /* bytes of a control's value as text, with its terminating NUL */
+
+#define WIRE_CONTROL_REQUESTS_MAX 4 /* of one client, CONTROLS and SET_CONTROL, unanswered */
 
 enum wire_type {
 	WIRE_HELLO = 1,
 	WIRE_READY = 2,
 	WIRE_RELEASED = 3,
-	WIRE_STATUS = 4, /* the request and its answer */
+	WIRE_STATUS = 4, /* the request and its answer, as are the next two */
+	WIRE_CONTROLS = 5,
+	WIRE_SET_CONTROL = 6,
 
 	WIRE_WELCOME = 16,
 	WIRE_REFUSED = 17,
@@ -72,6 +81,7 @@ enum wire_feature {
 	/* Slots may lie in dma-bufs, which BUFFERs bring. A daemon that has such slots grants it,
 	 * and refuses readers that do not ask for it. */
 	WIRE_FEATURE_DMABUF = 1 << 1,
+	WIRE_FEATURE_CONTROLS = 1 << 2, /* CONTROLS and SET_CONTROL */
 };
 
 enum wire_mode {
@@ -153,6 +163,40 @@ struct wire_status {
 	uint64_t document_size;
 };
 
+/* What controls has the camera's device, and how are they set? The device is asked each time, which
+ * can take seconds; meanwhile all else goes on. `token` is the client's own and comes back with the
+ * answer: answers may come in another order than their requests. */
+struct wire_controls_request {
+	struct wire_header header;
+	uint64_t token;
+};
+
+/* fd, if `error` is 0: the JSON document, `document_size` bytes in a sealed memfd. */
+struct wire_controls {
+	struct wire_header header;
+	uint64_t token;
+	uint64_t document_size;
+	int32_t error; /* positive errno, or 0 */
+	uint32_t reserved;
+	char text[WIRE_TEXT_SIZE]; /* what is wrong, for people */
+};
+
+/* Sets a control. For root, the daemon's own user and group camtap-admin. */
+struct wire_set_control_request {
+	struct wire_header header;
+	uint64_t token;
+	char name[WIRE_NAME_SIZE]; /* as CONTROLS has it */
+	char value[WIRE_VALUE_SIZE];
+};
+
+struct wire_set_control {
+	struct wire_header header;
+	uint64_t token;
+	int32_t error; /* 0: done; else a positive errno, see docs/protocol.md */
+	uint32_t reserved;
+	char text[WIRE_TEXT_SIZE]; /* what is wrong and what is allowed, for people */
+};
+
 struct wire_frame {
 	struct wire_header header;
 	uint64_t epoch;
@@ -211,6 +255,10 @@ _Static_assert(sizeof(struct wire_buffer) == 96, "layout is protocol");
 _Static_assert(sizeof(struct wire_ready) == 24, "layout is protocol");
 _Static_assert(sizeof(struct wire_released) == 16, "layout is protocol");
 _Static_assert(sizeof(struct wire_status) == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_controls_request) == 24, "layout is protocol");
+_Static_assert(sizeof(struct wire_controls) == 552, "layout is protocol");
+_Static_assert(sizeof(struct wire_set_control_request) == 608, "layout is protocol");
+_Static_assert(sizeof(struct wire_set_control) == 544, "layout is protocol");
 _Static_assert(sizeof(struct wire_frame) == 64, "layout is protocol");
 _Static_assert(sizeof(struct wire_source) == 544, "layout is protocol");
 _Static_assert(sizeof(struct wire_bye) == 536, "layout is protocol");

@@ -25,6 +25,7 @@ struct invocation {
 /* The commands. Each returns an enum command_status. */
 int list_run(const struct invocation *invocation);
 int info_run(const struct invocation *invocation);
+int ctl_run(const struct invocation *invocation);
 int hz_run(const struct invocation *invocation);
 int dump_run(const struct invocation *invocation);
 

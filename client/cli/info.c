@@ -2,14 +2,11 @@
 
 /* camtap info: the daemon's status document. Only observes: it starts no camera. */
 
-#include "clock.h"
 #include "command.h"
 #include "options.h"
 #include "reader.h"
 #include "status-text.h"
-#include "timespan.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,35 +17,6 @@ static const char usage[] =
 	"  --json         print the daemon's document, one JSON object\n"
 	"  --socket PATH  the camera's socket, instead of its name\n"
 	"  --timeout T    give up after T without an answer (10s)\n";
-
-enum {
-	SLICE_MS = 1000, /* after which it is said what is waited for */
-};
-
-/* Asks until there is an answer. Negative errno after a line on standard error. */
-static int ask(struct reader *reader, char **ret_text)
-{
-	int64_t start_ns = clock_now();
-
-	for (;;) {
-		int64_t left_ns = reader->timeout_ns - (clock_now() - start_ns);
-		int64_t left_ms = left_ns <= 0 ? 0 : left_ns / 1000000 + 1;
-		int r = camtap_status(
-			reader->camera, ret_text, left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
-
-		if (r >= 0)
-			return 0;
-		if (r != -ETIMEDOUT) {
-			reader_say_error(reader, r);
-			return r;
-		}
-		if (left_ms <= SLICE_MS) {
-			reader_say_timeout(reader, "no answer");
-			return r;
-		}
-		reader_say_reason(reader);
-	}
-}
 
 static int print(const char *text, bool json)
 {
@@ -89,7 +57,7 @@ int info_run(const struct invocation *invocation)
 	if (r < 0)
 		return status;
 	status = COMMAND_FAILED;
-	if (ask(&reader, &text) == 0) {
+	if (reader_ask(&reader, camtap_status, &text) == 0) {
 		status = print(text, options.json);
 		free(text);
 	}

@@ -25,6 +25,8 @@ static const struct {
 } commands[] = {
 	{"list", "cameras that run or could be started, and capture devices", list_run, false},
 	{"info", "state of a camera: streams, counters, who is attached", info_run, false},
+	{"ctl", "list, get and set the controls of a camera: brightness, exposure ...", ctl_run,
+		false},
 	{"hz", "rate, jitter, missed frames and latency of a camera", hz_run, true},
 	{"dump", "write a camera's frames to files or standard output", dump_run, true},
 };

@@ -128,6 +128,11 @@ static int parse_name(struct options *options, unsigned accepted, int argc, char
 {
 	int count = argc - optind;
 
+	if (accepted & OPTION_WORDS) {
+		options->words = argv + optind;
+		options->word_count = count;
+		return 0;
+	}
 	if (count > (accepted & OPTION_NAME ? 1 : 0)) {
 		terminal_say(NULL, "%s: what is %s? `camtap %s --help` says what it takes", argv[0],
 			argv[argc - 1], argv[0]);

@@ -24,7 +24,8 @@ enum option_set {
 	OPTION_LATEST = 1 << 10,
 	OPTION_SIDECAR = 1 << 11,
 	OPTION_SYNC = 1 << 12,
-	OPTION_NAME = 1 << 13, /* the argument NAME */
+	OPTION_NAME = 1 << 13,  /* the argument NAME */
+	OPTION_WORDS = 1 << 14, /* any number of arguments, which the command looks at itself */
 };
 
 /* Strings belong to argv. */
@@ -43,6 +44,8 @@ struct options {
 	bool latest;
 	bool sidecar;
 	bool sync;
+	char **words; /* OPTION_WORDS: arguments that are no options */
+	int word_count;
 };
 
 enum options_outcome {

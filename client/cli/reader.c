@@ -11,6 +11,10 @@
 
 static const int64_t second_ns = 1000000000;
 
+enum {
+	SLICE_MS = 1000, /* after which it is said what is waited for */
+};
+
 static bool is_name(const char *text)
 {
 	return text[0] != '\0' && text[0] != '.' && text[0] != '-' &&
@@ -215,5 +219,30 @@ int reader_next(struct reader *reader, int64_t deadline_ns, struct camtap_frame 
 			tell_ns = now_ns + second_ns;
 		}
 		wait_until(reader, earlier(earlier(deadline_ns, timeout_ns), tell_ns));
+	}
+}
+
+int reader_ask(struct reader *reader,
+	int (*question)(struct camtap *camera, char **ret_json, int timeout_ms), char **ret_text)
+{
+	int64_t start_ns = clock_now();
+
+	for (;;) {
+		int64_t left_ns = reader->timeout_ns - (clock_now() - start_ns);
+		int64_t left_ms = left_ns <= 0 ? 0 : left_ns / 1000000 + 1;
+		int r = question(
+			reader->camera, ret_text, left_ms < SLICE_MS ? (int)left_ms : SLICE_MS);
+
+		if (r >= 0)
+			return 0;
+		if (r != -ETIMEDOUT) {
+			reader_say_error(reader, r);
+			return r;
+		}
+		if (left_ms <= SLICE_MS) {
+			reader_say_timeout(reader, "no answer");
+			return r;
+		}
+		reader_say_reason(reader);
 	}
 }

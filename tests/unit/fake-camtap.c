@@ -165,6 +165,31 @@ const char *camtap_event_text(const struct camtap *camera)
 	return camera->text;
 }
 
+int camtap_controls(struct camtap *camera, char **ret_json, int timeout_ms)
+{
+	struct timespec span = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+	if (!fake_script.controls) {
+		nanosleep(&span, NULL);
+		camera->text = "the camera has not answered in time";
+		return -ETIMEDOUT;
+	}
+	*ret_json = strdup(fake_script.controls);
+	return 0;
+}
+
+int camtap_set_control(struct camtap *camera, const char *name, const char *value, int timeout_ms)
+{
+	size_t length = strlen(fake_calls.sets);
+
+	(void)timeout_ms;
+	snprintf(fake_calls.sets + length, sizeof(fake_calls.sets) - length, "%s=%s ", name, value);
+	if (!fake_script.refused || strcmp(fake_script.refused, name) != 0)
+		return 0;
+	camera->text = "it must be less";
+	return -ERANGE;
+}
+
 int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
 {
 	struct timespec span = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};

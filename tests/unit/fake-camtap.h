@@ -42,7 +42,9 @@ struct fake_script {
 	const struct fake_step *steps;
 	size_t step_count;
 	int connect_result;
-	const char *status; /* the document; NULL: -ETIMEDOUT */
+	const char *status;   /* the document; NULL: -ETIMEDOUT */
+	const char *controls; /* likewise */
+	const char *refused;  /* the control that camtap_set_control() refuses (-ERANGE) */
 	/* camtap_list_new() */
 	const char *const *names;
 	size_t name_count;
@@ -54,6 +56,7 @@ struct fake_calls {
 	enum camtap_mode mode;
 	unsigned latest; /* calls of camtap_latest() */
 	unsigned held;   /* frames not released yet */
+	char sets[256];  /* "NAME=VALUE " of each camtap_set_control() */
 };
 
 extern struct fake_script fake_script;

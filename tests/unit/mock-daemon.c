@@ -150,6 +150,13 @@ int mock_receive(struct mock *mock)
 			0);
 		mock->ready_epoch = ready.epoch;
 	}
+	if (header.type == WIRE_CONTROLS || header.type == WIRE_SET_CONTROL)
+		assert_int_equal(
+			message_unpack(buffer, (size_t)length,
+				header.type == WIRE_CONTROLS ? sizeof(struct wire_controls_request)
+							     : sizeof(mock->control),
+				&mock->control, sizeof(mock->control)),
+			0);
 	return (int)header.type;
 }
 
@@ -163,7 +170,8 @@ void mock_welcome(struct mock *mock, uint32_t max_leases)
 	struct wire_welcome welcome = {
 		.version = WIRE_VERSION_MAX,
 		.max_leases = max_leases,
-		.features = mock->hello.features & WIRE_FEATURE_DOORBELL,
+		.features = mock->hello.features &
+			    (WIRE_FEATURE_DOORBELL | (mock->controls ? WIRE_FEATURE_CONTROLS : 0)),
 		.mode = mock->lossless ? WIRE_MODE_LOSSLESS : mock->hello.mode,
 		.camera = "front",
 	};
@@ -171,7 +179,7 @@ void mock_welcome(struct mock *mock, uint32_t max_leases)
 
 	mock->lossless = welcome.mode == WIRE_MODE_LOSSLESS;
 	message_init(&welcome.header, WIRE_WELCOME, sizeof(welcome));
-	if (!welcome.features) {
+	if (!(welcome.features & WIRE_FEATURE_DOORBELL)) {
 		mock_send(mock, &welcome, NULL, 0);
 		return;
 	}

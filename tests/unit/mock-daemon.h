@@ -60,6 +60,9 @@ struct mock {
 	struct mock_pool pool;
 	struct mock_guard guard;
 	bool lossless;
+	bool controls; /* WELCOME grants them */
+	/* The last CONTROLS or SET_CONTROL that came: what both have is in the same place. */
+	struct wire_set_control_request control;
 };
 
 /* What of a pool or its FORMAT is to be different. */

@@ -1176,6 +1176,164 @@ static void info_without_an_answer(void **state)
 	assert_fails(&result, 1, "camtap: front: no answer for 50ms");
 }
 
+/* ---- ctl ---- */
+
+static const char controls[] =
+	"{\"schema\":1,\"camera\":\"front\",\"controls\":["
+	"{\"name\":\"brightness\",\"class\":\"User Controls\",\"type\":\"int\",\"minimum\":-1,"
+	"\"maximum\":255,\"step\":1,\"default\":128,\"value\":12,\"flags\":[\"slider\"]},"
+	"{\"name\":\"hum\",\"class\":\"User Controls\",\"type\":\"menu\",\"minimum\":0,"
+	"\"maximum\":1,\"step\":1,\"default\":0,\"value\":1,\"flags\":[],\"menu\":["
+	"{\"index\":0,\"text\":\"Off\"},{\"index\":1,\"text\":\"50 Hz\\u001b[2J\"}]},"
+	"{\"name\":\"auto\",\"class\":\"Camera Controls\",\"type\":\"bool\",\"default\":true,"
+	"\"value\":false,\"flags\":[\"update\",\"inactive\"]},"
+	"{\"name\":\"bits\",\"class\":\"Camera Controls\",\"type\":\"bitmask\",\"minimum\":0,"
+	"\"maximum\":2147483651,\"step\":0,\"default\":0,\"value\":2147483649,\"flags\":[]},"
+	"{\"name\":\"wide\",\"class\":\"Camera Controls\",\"type\":\"int64\",\"minimum\":\"0\","
+	"\"maximum\":\"9007199254740993\",\"step\":\"1\",\"default\":\"0\",\"value\":\"7\","
+	"\"flags\":[]},"
+	"{\"name\":\"link\",\"class\":\"Camera Controls\",\"type\":\"intmenu\",\"minimum\":0,"
+	"\"maximum\":0,\"step\":1,\"default\":0,\"value\":0,\"flags\":[],\"menu\":["
+	"{\"index\":0,\"value\":\"42\"}]},"
+	"{\"name\":\"title\",\"class\":\"Camera Controls\",\"type\":\"str\",\"minimum\":0,"
+	"\"maximum\":8,\"step\":1,\"value\":\"hi\",\"flags\":[]},"
+	"{\"name\":\"press\",\"class\":\"Camera Controls\",\"type\":\"button\",\"value\":null,"
+	"\"flags\":[]}]}";
+
+static void ctl_lists(void **state)
+{
+	const struct fake_script script = {.name = "front", .controls = controls};
+	struct result result = run(ctl_run, &script, ARGUMENTS("ctl"));
+
+	(void)state;
+	assert_string_equal(result.error, "");
+	assert_int_equal(result.status, 0);
+	assert_string_equal(result.output,
+		"User Controls\n"
+		"  brightness (int)              : min=-1 max=255 step=1 default=128 value=12 "
+		"flags=slider\n"
+		"  hum (menu)                    : min=0 max=1 step=1 default=0 value=1 (50 "
+		"Hz?[2J)\n"
+		"      0: Off\n"
+		"      1: 50 Hz?[2J\n"
+		"\n"
+		"Camera Controls\n"
+		"  auto (bool)                   : default=1 value=0 flags=update,inactive\n"
+		"  bits (bitmask)                : min=0x00000000 max=0x80000003 step=0x00000000 "
+		"default=0x00000000 value=0x80000001\n"
+		"  wide (int64)                  : min=0 max=9007199254740993 step=1 default=0 "
+		"value=7\n"
+		"  link (intmenu)                : min=0 max=0 step=1 default=0 value=0 (42)\n"
+		"      0: 42\n"
+		"  title (str)                   : min=0 max=8 step=1 value='hi'\n"
+		"  press (button)                :\n");
+	assert_int_equal(result.calls.mode, CAMTAP_MODE_OBSERVE);
+	assert_string_equal(result.calls.sets, "");
+}
+
+/* Which of the words is the camera? */
+static void ctl_tells_cameras_from_controls(void **state)
+{
+	static const char *const two[] = {"front", "hum"};
+	static const struct {
+		size_t cameras; /* of `two` */
+		const char *arguments[5];
+		const char *camera, *output, *sets;
+	} cases[] = {
+		{1, {"ctl", "front", "hum"}, "front", "hum: 1 (50 Hz?[2J)\n", ""},
+		{1, {"ctl", "hum"}, NULL, "hum: 1 (50 Hz?[2J)\n", ""},
+		{2, {"ctl", "hum", "auto"}, "hum", "auto: 0\n", ""},
+		{2, {"ctl", "front", "title"}, "front", "title: 'hi'\n", ""},
+		{2, {"ctl", "hum=0"}, NULL, "", "hum=0 "},
+		{2, {"ctl", "--socket=/s", "hum"}, NULL, "hum: 1 (50 Hz?[2J)\n", ""},
+		{1, {"ctl", "bits=3", "hum=", "wide"}, NULL, "wide: 7\n", "bits=3 hum= "},
+		{1, {"ctl", "front", "title=a=b c"}, "front", "", "title=a=b c "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		const struct fake_script script = {.name = "front",
+			.controls = controls,
+			.status = document,
+			.names = two,
+			.name_count = cases[i].cameras};
+		struct result result = run(ctl_run, &script, cases[i].arguments);
+
+		assert_string_equal(result.error, "");
+		assert_int_equal(result.status, 0);
+		assert_string_equal(result.output, cases[i].output);
+		assert_string_equal(result.calls.sets, cases[i].sets);
+		/* a pointer of another process */
+		assert_int_equal(result.calls.camera != NULL, cases[i].camera != NULL);
+	}
+}
+
+static void ctl_prints_what_is_named_as_json(void **state)
+{
+	static const char *const names[] = {"front"};
+	const struct fake_script script = {.name = "front",
+		.controls = controls,
+		.status = document,
+		.names = names,
+		.name_count = 1};
+	struct result result =
+		run(ctl_run, &script, ARGUMENTS("ctl", "front", "--json", "wide=8", "brightness"));
+	json_t *printed = json_loads(result.output, 0, NULL);
+	const json_t *list = json_object_get(printed, "controls");
+
+	(void)state;
+	assert_int_equal(result.status, 0);
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(list, 0), "name")), "wide");
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(list, 1), "name")), "brightness");
+	assert_int_equal(json_integer_value(json_object_get(printed, "schema")), 1);
+	assert_string_equal(result.calls.sets, "wide=8 ");
+	json_decref(printed);
+}
+
+static void ctl_fails_with_one_line(void **state)
+{
+	static const char *const names[] = {"front", "back"};
+	struct fake_script script = {.name = "front",
+		.controls = controls,
+		.status = document,
+		.names = names,
+		.name_count = 2,
+		.refused = "hum"};
+	struct result result;
+
+	(void)state;
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "wide=1", "hum=2", "bits=3"));
+	assert_fails(&result, 1, "camtap: front: it must be less");
+	assert_string_equal(result.calls.sets, "wide=1 hum=2 ");
+	/* first the names */
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "wide=1", "brightnes"));
+	assert_fails(&result, 1, "camtap: front: no such control: brightnes; ");
+	assert_string_equal(result.calls.sets, "");
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "=1"));
+	assert_fails(&result, 2, "what is =1?");
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", ""));
+	assert_fails(&result, 2, "an empty word");
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "--count", "3"));
+	assert_fails(&result, 2, "has no --count");
+	script.controls = NULL;
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "--timeout", "50ms"));
+	assert_fails(&result, 1, "camtap: front: no answer for 50ms");
+	for (int i = 0; i < 4; i++) {
+		static const char *const documents[] = {
+			"[]", "{\"schema\":2,\"controls\":[]}", "{\"schema\":1}", "{"};
+
+		script.controls = documents[i];
+		result = run(ctl_run, &script, ARGUMENTS("ctl", "front"));
+		assert_fails(&result, 1, "no document of controls");
+	}
+	script.controls = "{\"schema\":1,\"controls\":[3,{},{\"name\":[]},{\"menu\":7}]}";
+	result = run(ctl_run, &script, ARGUMENTS("ctl", "front"));
+	assert_int_equal(result.status, 0);
+}
+
 /* ---- list ---- */
 
 static void list_shows_cameras(void **state)
@@ -1241,6 +1399,10 @@ int main(void)
 		TEST(info_bears_what_is_missing),
 		TEST(info_refuses_what_is_no_document),
 		TEST(info_without_an_answer),
+		TEST(ctl_lists),
+		TEST(ctl_tells_cameras_from_controls),
+		TEST(ctl_prints_what_is_named_as_json),
+		TEST(ctl_fails_with_one_line),
 		TEST(list_shows_cameras),
 	};
 

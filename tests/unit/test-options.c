@@ -379,12 +379,18 @@ static void wrong_lines_are_named(void **state)
 		{"[Pool]\nslot = 3\n", unknown_key},
 		{"[Pool]\nslot = 3\n[Nonsense]\nx=y\nz\n", unknown_key},
 		{"[pool]\nslots = 3\n",
-			"@/x.conf:2: no such section: [pool]; there are [Camera], [Pool] and "
-			"[Clients]"},
+			"@/x.conf:2: no such section: [pool]; there are [Camera], [Pool], "
+			"[Clients] and [Controls]"},
+		{"[Controls]\nbrightness =\n",
+			"@/x.conf:2: brightness: the value is missing or too long"},
+		{"[Controls]\nBrightness = 1\n",
+			"@/x.conf:2: Brightness is no control's name: v4l2-ctl writes them in "
+			"lower-case letters, digits and '_'"},
+		{"[Controls]\na = 1\n\na = 2\n", "@/x.conf:4: a is set already, in line 2"},
+		{"[Controls]\na\n", "@/x.conf:2: must be [SECTION] or KEY = VALUE"},
 		{"\n# c\nslots = 3\n", "@/x.conf:3: slots belongs into section [Pool]"},
-		{"slot = 3\n",
-			"@/x.conf:1: slot stands in no section; there are [Camera], [Pool] and "
-			"[Clients]"},
+		{"slot = 3\n", "@/x.conf:1: slot stands in no section; there are [Camera], [Pool], "
+			       "[Clients] and [Controls]"},
 		{"[Camera]\nslots = 3\n", "@/x.conf:2: slots belongs into section [Pool]"},
 		{"[Camera]\nname = y\n",
 			"@/x.conf:2: no such key: name; section [Camera] has source socket "
@@ -482,6 +488,13 @@ static void wrong_options_are_named(void **state)
 			"YUYV, NV12, GREY, BGR3 or MJPG"},
 		{"--size=1280",
 			"--size=1280: must be WIDTHxHEIGHT in pixels, each from 1 to 16384"},
+		{"--control=brightness",
+			"--control=brightness: must be NAME=VALUE with a control's name as "
+			"v4l2-ctl lists it"},
+		{"--control=_a=1", "--control=_a=1: must be NAME=VALUE with a control's name as "
+				   "v4l2-ctl lists it"},
+		{"--control=a=", "--control=a=: must be NAME=VALUE with a control's name as "
+				 "v4l2-ctl lists it"},
 		{"--rate=fast",
 			"--rate=fast: must be frames per second: 30, 29.97, 30000/1001, or 0 for "
 			"as fast as it goes"},
@@ -598,6 +611,37 @@ static char *render_example(void)
 	return text;
 }
 
+/* "NAME=VALUE NAME=VALUE ..." */
+static void assert_controls(const struct fixture *fixture, const char *expected)
+{
+	char *text = NULL;
+
+	for (size_t i = 0; i < fixture->options.controls.count; i++) {
+		const struct control_setting *entry = &fixture->options.controls.entries[i];
+
+		append(&text, "%s%s=%s", i > 0 ? " " : "", entry->name, entry->value);
+	}
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+/* In the order in which they were said last. */
+static void controls_are_read_in_order(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_file(fixture, "camtapd.conf", "[Controls]\nb = 1\na = 2\nc_3 = x y\n");
+	write_file(
+		fixture, "x.conf", "[Controls]\nb = -3\n[Pool]\nslots = 4\n[Controls]\nd = 0x10\n");
+	assert_int_equal(read_options(fixture, "--name=x|--source=-"), OPTIONS_RUN);
+	assert_controls(fixture, "a=2 c_3=x y b=-3 d=0x10");
+	options_finish(&fixture->options);
+
+	assert_int_equal(read_options(fixture, "--control|a=5|--name=x|--source=-|--control=e=a=b"),
+		OPTIONS_RUN);
+	assert_controls(fixture, "c_3=x y b=-3 d=0x10 a=5 e=a=b");
+}
+
 static char *read_document(const char *name)
 {
 	char *path, *text;
@@ -642,12 +686,16 @@ static void the_example_is_the_table(void **state)
 	struct fixture *fixture = *state;
 	char *example = read_document("systemd/camtapd.conf.example");
 	char *sections = strstr(example, "\n[");
+	char *controls = strstr(example, "\n[Controls]"); /* whose keys are the device's */
 	char *table = render_example(), *active = NULL, *save = NULL;
 	struct options defaults;
 	size_t keys = 0;
 
 	assert_non_null(sections);
+	assert_non_null(controls);
+	*controls = '\0';
 	assert_string_equal(sections + 1, table);
+	append(&table, "\n%s", controls + 1);
 
 	assert_int_equal(read_options(fixture, "--source=-|--name=x"), OPTIONS_RUN);
 	defaults = fixture->options;
@@ -665,7 +713,8 @@ static void the_example_is_the_table(void **state)
 	assert_int_equal(read_options(fixture, "--name=x|--source=-"), OPTIONS_RUN);
 	for (size_t i = 0; i < setting_count; i++)
 		keys -= settings[i].section != NULL;
-	assert_int_equal(keys, 0);
+	assert_true(keys > 0);
+	assert_int_equal(keys, fixture->options.controls.count);
 	assert_int_equal(fixture->options.memory_limit, defaults.memory_limit);
 	assert_int_equal(fixture->options.lease_min_ns, defaults.lease_min_ns);
 	assert_int_equal(fixture->options.idle_timeout_ns, defaults.idle_timeout_ns);
@@ -733,6 +782,7 @@ int main(int argc, char **argv)
 		TEST(wrong_lines_are_named),
 		TEST(unreadable_files_are_named),
 		TEST(wrong_options_are_named),
+		TEST(controls_are_read_in_order),
 		TEST(limits_are_the_documented_ones),
 		cmocka_unit_test(the_table_is_complete),
 		TEST(the_example_is_the_table),

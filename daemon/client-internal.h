@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CAMTAP_DAEMON_CLIENT_INTERNAL_H
+#define CAMTAP_DAEMON_CLIENT_INTERNAL_H
+
+/* Between client.c, a connection, and client-controls.c, what a client asks about controls. Server
+ * thread. */
+
+#include "client.h"
+
+/* Sends a message to the client, timed as all are (announce.h). */
+int client_send(
+	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count);
+/* Sends a message with a document in a sealed memfd of its own. -EBUSY: too many of these wait in
+ * the client's queue already. */
+int client_send_document(
+	struct client *client, const struct wire_header *message, const char *document);
+/* It is owed this, and gets it as soon as there is room. */
+void client_owe(struct client *client, enum client_owed what);
+
+/* ---- client-controls.c ---- */
+
+/* CONTROLS or SET_CONTROL has come. */
+void client_on_controls(struct client *client, const void *buffer, size_t length);
+/* Sends the answers that are there. */
+int client_send_controls(struct client *client);
+/* It has hung up. */
+void client_forget_controls(struct client *client);
+
+#endif
