@@ -32,6 +32,7 @@ static const struct option table[] = {
 	{"latest", no_argument, NULL, 0},
 	{"sidecar", no_argument, NULL, 0},
 	{"sync", no_argument, NULL, 0},
+	{"formats", no_argument, NULL, 0},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -119,6 +120,9 @@ static int parse_option(
 	case OPTION_SYNC:
 		options->sync = true;
 		return 0;
+	case OPTION_FORMATS:
+		options->formats = true;
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -128,6 +132,11 @@ static int parse_name(struct options *options, unsigned accepted, int argc, char
 {
 	int count = argc - optind;
 
+	if (accepted & OPTION_DEVICES && options->formats) {
+		options->devices = argv + optind;
+		options->device_count = (size_t)count;
+		return 0;
+	}
 	if (count > (accepted & OPTION_NAME ? 1 : 0)) {
 		terminal_say(NULL, "%s: what is %s? `camtap %s --help` says what it takes", argv[0],
 			argv[argc - 1], argv[0]);

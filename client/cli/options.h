@@ -8,6 +8,7 @@
 #include "image.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum option_set {
@@ -24,7 +25,9 @@ enum option_set {
 	OPTION_LATEST = 1 << 10,
 	OPTION_SIDECAR = 1 << 11,
 	OPTION_SYNC = 1 << 12,
-	OPTION_NAME = 1 << 13, /* the argument NAME */
+	OPTION_FORMATS = 1 << 13,
+	OPTION_NAME = 1 << 14,    /* the argument NAME */
+	OPTION_DEVICES = 1 << 15, /* arguments DEVICE, together with --formats */
 };
 
 /* Strings belong to argv. */
@@ -43,6 +46,9 @@ struct options {
 	bool latest;
 	bool sidecar;
 	bool sync;
+	bool formats;
+	char *const *devices; /* paths of nodes */
+	size_t device_count;
 };
 
 enum options_outcome {

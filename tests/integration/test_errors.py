@@ -345,8 +345,9 @@ def test_no_camera(user):
     """Nothing is there: list says so and is content, the others fail and say how to get one."""
     listed = user.camtap("list").check()
     assert b"no cameras" in listed.output and listed.error == ""
-    assert user.camtap("list", "--json").check().json() == {"schema": 1, "cameras": [], "devices": []} \
-        or os.path.isdir("/sys/class/video4linux")
+    assert user.camtap("list", "--json").check().json() == {
+        "schema": 1, "cameras": [], "devices": [], "media_controllers": [], "hidden_processes": 0,
+    } or os.path.isdir("/sys/class/video4linux")
     for command in ("info", "hz", "dump"):
         done = user.camtap(command).check_line(1, "no camera")
         assert "camtapd --source pattern:" in done.error
