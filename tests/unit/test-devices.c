@@ -185,7 +185,7 @@ static void devices_are_found(void **state)
 
 	(void)state;
 	make_folders();
-	make_node("video10", "Rear\033[2J Camera\n", "0\n");
+	make_node("video10", "Rear\033[2J\302\233 Cam\303\251ra\355\240\200 \342\202\n", "0\n");
 	make_node("video2", "HD Webcam\n", "0\n");
 	make_node("video3", "HD Webcam\n", "1\n"); /* metadata */
 	make_node("v4l-subdev0", "sensor\n", "0\n");
@@ -208,7 +208,7 @@ static void devices_are_found(void **state)
 	assert_null(devices.entries[1].stable);
 	assert_int_equal(devices.entries[2].kind, DEVICE_CAPTURE);
 	assert_path(devices.entries[2].path, "dev/video10");
-	assert_string_equal(devices.entries[2].name, "Rear?[2J Camera");
+	assert_string_equal(devices.entries[2].name, "Rear?[2J?? Cam\303\251ra??? ??");
 	assert_null(devices.entries[2].by_id);
 	assert_path(devices.entries[2].stable, "dev/v4l/by-path/pci-2");
 	devices_finish(&devices);
