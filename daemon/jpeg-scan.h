@@ -6,7 +6,7 @@
  *
  * This is what can be known without decoding: markers, segment lengths, the headers of frame, scans
  * and tables, the order and number of the restart markers. Damage within the entropy-coded bits
- * themselves is seen by a decoder only.
+ * themselves is seen by a decoder only, and so are quantisation values.
  *
  * Nothing here allocates or blocks; a scanner may be used by one thread at a time.
  */

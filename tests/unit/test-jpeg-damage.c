@@ -437,7 +437,7 @@ static void values_of_headers_are_checked_as_far_as_they_can_be(void **state)
 		uint8_t code;
 		const char *name;
 		double most;
-	} limits[] = {{0xc0, "SOF0", 6}, {0xda, "SOS", 10}, {0xdd, "DRI", 3}, {0xc4, "DHT", 20},
+	} limits[] = {{0xc0, "SOF0", 6}, {0xda, "SOS", 10}, {0xdd, "DRI", 3}, {0xc4, "DHT", 5},
 		{0xdb, "DQT", 100}};
 	struct count counts[256] = {0};
 
@@ -492,8 +492,10 @@ static void damage_within_the_entropy_coded_data_passes(void **state)
 		passed_percent(&bytes), passed_percent(&bytes_restart));
 	print_message("a lost piece: %.1f %% pass, %.1f %% with restart markers\n",
 		passed_percent(&cuts), passed_percent(&cuts_restart));
-	assert_true(passed_percent(&bytes) > 90);
-	assert_true(passed_percent(&cuts_restart) < 60);
+	/* as the manual says */
+	assert_true(passed_percent(&bytes) > 95 && passed_percent(&bytes) < 99);
+	assert_true(passed_percent(&cuts) > 90 && passed_percent(&cuts) < 95);
+	assert_true(passed_percent(&cuts_restart) > 45 && passed_percent(&cuts_restart) < 55);
 }
 
 int main(void)
