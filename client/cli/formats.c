@@ -174,6 +174,7 @@ static int add_formats(const struct device_query *query, bool emulated)
 	for (uint32_t i = 0; r == 0 && i < ENUMERATION_MAX; i++) {
 		struct v4l2_fmtdesc found = {.index = i, .type = query->type};
 		struct format_offer *offers, *offer;
+		const struct format_info *known;
 
 		if (ask(query, VIDIOC_ENUM_FMT, &found) < 0)
 			break;
@@ -186,10 +187,12 @@ static int add_formats(const struct device_query *query, bool emulated)
 		formats->offers = offers;
 		offer = &offers[formats->offer_count++];
 		offer->fourcc = found.pixelformat;
-		snprintf(offer->description, sizeof(offer->description), "%.*s",
-			(int)sizeof(found.description), (const char *)found.description);
+		known = format_find(found.pixelformat);
+		offer->known = known != NULL;
+		/* libv4l2 has no words for what it makes */
+		snprintf(offer->description, sizeof(offer->description), "%s",
+			emulated && known ? known->description : (const char *)found.description);
 		terminal_printable(offer->description);
-		offer->known = format_find(offer->fourcc) != NULL;
 		offer->emulated = emulated;
 		r = add_sizes(query, offer);
 	}

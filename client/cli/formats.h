@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-	FORMATS_DESCRIPTION_SIZE = 32,
+	FORMATS_DESCRIPTION_SIZE = 64,
 	FORMATS_ERROR_SIZE = 320,
 };
 
