@@ -5,7 +5,6 @@
 
 /* T.81, table B.1 */
 enum {
-	MARKER_TEM = 0x01,
 	MARKER_SOF0 = 0xc0, /* baseline */
 	MARKER_SOF1 = 0xc1, /* extended sequential */
 	MARKER_SOF2 = 0xc2, /* progressive */
@@ -16,12 +15,11 @@ enum {
 	MARKER_EOI = 0xd9,
 	MARKER_SOS = 0xda,
 	MARKER_DQT = 0xdb,
-	MARKER_DNL = 0xdc,
 	MARKER_DRI = 0xdd,
 	MARKER_APP0 = 0xe0,
 	MARKER_APP15 = 0xef,
 	MARKER_COM = 0xfe,
-	MARKER_RESERVED_END = 0xc0, /* those below have no meaning, but for TEM */
+	MARKER_RESERVED_END = 0xc0, /* those below have no meaning, or one in arithmetic coding */
 };
 
 enum step {
@@ -32,6 +30,7 @@ enum step {
 	STEP_LENGTH,
 	STEP_HEADER, /* bytes of a segment that can only be understood together */
 	STEP_SKIP,
+	STEP_SYMBOLS, /* of a Huffman table */
 	STEP_ENTROPY,
 	STEP_ENTROPY_PREFIX, /* 0xff in entropy-coded data */
 	STEP_COMPLETE,
@@ -41,7 +40,12 @@ enum step {
 enum {
 	BLOCK_SIZE = 8,           /* pixels, of width and height */
 	MCU_BLOCKS_MAX = 10,      /* T.81, B.2.3 */
+	COEFFICIENTS = 64,        /* in a block */
 	HUFFMAN_HEADER_SIZE = 17, /* class and id, then 16 counts */
+	DC_SIZE_MAX = 11,         /* bits of a difference of 8-bit samples: T.81, table F.1 */
+	AC_SIZE_MAX = 10,         /* likewise of a coefficient: T.81, table F.2 */
+	STANDARD_TABLES = 0x3,    /* 0 and 1: T.81, annex K.3 */
+	APPROXIMATION_MAX = 13,   /* T.81, table B.3 */
 };
 
 void jpeg_scan_init(struct jpeg_scan *scan)
@@ -134,7 +138,8 @@ static void parse_quantisation(struct jpeg_scan *scan)
 	table_skip(scan, 64 * (precision + 1));
 }
 
-/* T.81, B.2.4.2 and C.2: the codes must fit into the code space, and bytes name the symbols. */
+/* T.81, B.2.4.2 and C.2: the codes must fit into the code space, in which the code of all ones is
+ * not to be used. */
 static void parse_huffman(struct jpeg_scan *scan)
 {
 	unsigned int class = scan->header[0] >> 4, id = scan->header[0] & 0xf;
@@ -144,11 +149,34 @@ static void parse_huffman(struct jpeg_scan *scan)
 		symbols += scan->header[bits];
 		space += (uint32_t)scan->header[bits] << (16 - bits);
 	}
-	if (class > 1 || id > 3 || symbols > 256 || space > 1 << 16) {
+	if (class > 1 || id > 3 || symbols == 0 || symbols > scan->segment_left ||
+		space >= 1 << 16) {
 		fail(scan, JPEG_FAULT_SEGMENT);
 		return;
 	}
-	table_skip(scan, symbols);
+	scan->huffman_seen = true;
+	scan->huffman_defined[class] |= (uint8_t)(1 << id);
+	scan->huffman_class = (uint8_t) class;
+	memset(scan->symbols, 0, sizeof(scan->symbols));
+	scan->segment_left -= symbols;
+	scan->skip = symbols;
+	scan->step = STEP_SYMBOLS;
+}
+
+/* T.81, F.1.2: a symbol is a number of bits, for AC together with a run of zeros. None comes twice.
+ */
+static void parse_symbol(struct jpeg_scan *scan, uint8_t symbol)
+{
+	uint64_t *seen = &scan->symbols[symbol / 64], bit = UINT64_C(1) << symbol % 64;
+	bool ac = scan->huffman_class == 1;
+
+	if (*seen & bit || (ac ? (symbol & 0xf) > AC_SIZE_MAX : symbol > DC_SIZE_MAX)) {
+		fail(scan, JPEG_FAULT_SEGMENT);
+		return;
+	}
+	*seen |= bit;
+	if (--scan->skip == 0)
+		segment_continue(scan);
 }
 
 /* T.81, B.2.2 */
@@ -214,6 +242,80 @@ static uint64_t mcu_count(const struct jpeg_image *image, const struct jpeg_comp
 	return divide_up(width, BLOCK_SIZE * horizontal) * divide_up(height, BLOCK_SIZE * vertical);
 }
 
+/* Is the Huffman table there? */
+static bool has_huffman(const struct jpeg_scan *scan, unsigned int table_class, unsigned int id)
+{
+	uint8_t defined = scan->huffman_defined[table_class];
+
+	/* Motion JPEG leaves out tables that are the standard ones. */
+	if (!scan->huffman_seen && !scan->image.progressive)
+		defined = STANDARD_TABLES;
+	return id <= 3 && defined & 1 << id;
+}
+
+/* The end of a scan's header, T.81 B.2.3. */
+struct scan_range {
+	uint8_t first, last; /* coefficients */
+	uint8_t high, low;   /* bits: those below `high` down to `low` come now */
+};
+
+/* A component of a sequential image comes once, whole. Some encoders write zeros for all of the
+ * range. */
+static enum jpeg_fault add_sequential(
+	struct jpeg_scan *scan, uint32_t c, const struct scan_range *range)
+{
+	if (range->first != 0 || range->high != 0 || range->low != 0 ||
+		(range->last != COEFFICIENTS - 1 && range->last != 0) ||
+		scan->components_done & 1 << c)
+		return JPEG_FAULT_SCAN;
+	scan->components_done |= (uint8_t)(1 << c);
+	return JPEG_FAULT_NONE;
+}
+
+/* A component of a progressive image comes in parts, T.81 G.1.1.1: DC first; the first bits of a
+ * coefficient once, then each bit below them in turn. */
+static enum jpeg_fault add_progressive(
+	struct jpeg_scan *scan, uint32_t c, const struct scan_range *range)
+{
+	uint8_t *progress = scan->progress[c];
+
+	if (range->last >= COEFFICIENTS || range->first > range->last ||
+		(range->first == 0 && range->last != 0) || range->low > APPROXIMATION_MAX ||
+		(range->high != 0 && range->high != range->low + 1) ||
+		(range->first > 0 && progress[0] == 0))
+		return JPEG_FAULT_SCAN;
+	for (uint32_t i = range->first; i <= range->last; i++) {
+		if (progress[i] != (range->high == 0 ? 0 : range->high + 1))
+			return JPEG_FAULT_SCAN;
+		progress[i] = range->low + 1;
+	}
+	return JPEG_FAULT_NONE;
+}
+
+/* Are the tables there that a component needs in this scan? Encoders make tables for each scan of a
+ * progressive image; one that is missing would go unnoticed if those of an earlier scan were taken
+ * for it. So each serves for one scan. */
+static bool has_tables(const struct jpeg_scan *scan, const struct jpeg_component *component,
+	uint8_t ids, const struct scan_range *range, uint8_t used[2])
+{
+	bool progressive = scan->image.progressive;
+	unsigned int dc = ids >> 4, ac = ids & 0xf;
+
+	if (!(scan->tables_defined & 1 << component->table))
+		return false;
+	if (range->first == 0 && range->high == 0) {
+		if (!has_huffman(scan, 0, dc))
+			return false;
+		used[0] |= (uint8_t)(1 << dc);
+	}
+	if (!progressive || range->first > 0) {
+		if (!has_huffman(scan, 1, ac))
+			return false;
+		used[1] |= (uint8_t)(1 << ac);
+	}
+	return true;
+}
+
 /* T.81, B.2.3 */
 static void parse_scan(struct jpeg_scan *scan)
 {
@@ -221,37 +323,45 @@ static void parse_scan(struct jpeg_scan *scan)
 	const struct jpeg_image *image = &scan->image;
 	const struct jpeg_component *component = NULL;
 	uint32_t count = header[0], blocks = 0;
-	uint8_t done = 0;
+	uint8_t used[2] = {0, 0};
+	struct scan_range range;
 
 	if (count == 0 || count > 4 || scan->header_size != 4 + 2 * count) {
 		fail(scan, JPEG_FAULT_SEGMENT);
 		return;
 	}
+	header += 1 + 2 * count;
+	range = (struct scan_range){header[0], header[1], header[2] >> 4, header[2] & 0xf};
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t c = 0;
+		enum jpeg_fault fault;
 
-		while (c < image->component_count && image->components[c].id != header[1 + 2 * i])
+		header = scan->header + 1 + 2 * i;
+		while (c < image->component_count && image->components[c].id != header[0])
 			c++;
 		if (c == image->component_count) {
 			fail(scan, JPEG_FAULT_SEGMENT);
 			return;
 		}
 		component = &image->components[c];
-		if (!(scan->tables_defined & 1 << component->table)) {
+		if (!has_tables(scan, component, header[1], &range, used)) {
 			fail(scan, JPEG_FAULT_TABLE);
 			return;
 		}
-		done |= (uint8_t)(1 << c);
+		fault = image->progressive ? add_progressive(scan, c, &range)
+					   : add_sequential(scan, c, &range);
+		if (fault != JPEG_FAULT_NONE) {
+			fail(scan, fault);
+			return;
+		}
 		blocks += (uint32_t)component->horizontal * component->vertical;
 	}
-	if (count > 1 && blocks > MCU_BLOCKS_MAX) {
+	if (count > 1 && (blocks > MCU_BLOCKS_MAX || range.first > 0)) {
 		fail(scan, JPEG_FAULT_SEGMENT);
 		return;
 	}
-
-	/* In a progressive image only the scans that begin with coefficient 0 are indispensable. */
-	if (!image->progressive || header[1 + 2 * count] == 0)
-		scan->components_done |= done;
+	for (unsigned int i = 0; image->progressive && i < 2; i++)
+		scan->huffman_defined[i] &= (uint8_t)~used[i];
 
 	scan->restart_count = 0;
 	scan->restart_expected = 0;
@@ -307,11 +417,22 @@ static void parse_header(struct jpeg_scan *scan)
 	}
 }
 
+static bool is_complete(const struct jpeg_scan *scan)
+{
+	uint8_t count = scan->image.component_count;
+
+	if (!scan->image.progressive)
+		return scan->components_done == (1 << count) - 1;
+	for (uint8_t c = 0; c < count; c++)
+		for (uint8_t i = 0; i < COEFFICIENTS; i++)
+			if (scan->progress[c][i] != 1)
+				return false;
+	return true;
+}
+
 static void parse_eoi(struct jpeg_scan *scan)
 {
-	uint8_t all = (uint8_t)((1 << scan->image.component_count) - 1);
-
-	if (all == 0 || scan->components_done != all)
+	if (scan->image.component_count == 0 || !is_complete(scan))
 		fail(scan, JPEG_FAULT_INCOMPLETE);
 	else
 		scan->step = STEP_COMPLETE;
@@ -325,9 +446,6 @@ static void parse_marker(struct jpeg_scan *scan, uint8_t marker)
 	scan->marker = marker;
 	switch (marker) {
 	case 0xff: /* fill byte, T.81 B.1.1.2 */
-		return;
-	case MARKER_TEM:
-		scan->step = STEP_PREFIX;
 		return;
 	case MARKER_SOI:
 		fail(scan, JPEG_FAULT_NEXT_IMAGE);
@@ -344,7 +462,6 @@ static void parse_marker(struct jpeg_scan *scan, uint8_t marker)
 			collect(scan, STEP_LENGTH, 2);
 		return;
 	case MARKER_SOS:
-	case MARKER_DNL:
 		if (!frame_seen)
 			fail(scan, JPEG_FAULT_MARKER);
 		else
@@ -380,8 +497,9 @@ static void parse_restart(struct jpeg_scan *scan, uint8_t marker)
 	scan->step = STEP_ENTROPY;
 }
 
-/* What a scan that ends here lacks. */
-static enum jpeg_fault scan_fault(const struct jpeg_scan *scan)
+/* What is wrong with a scan that ends here, by this marker. After the last one there is nothing but
+ * the end, T.81 B.2.1. */
+static enum jpeg_fault scan_fault(const struct jpeg_scan *scan, uint8_t marker)
 {
 	bool surplus = scan->restart_count > scan->restart_expected;
 
@@ -389,7 +507,7 @@ static enum jpeg_fault scan_fault(const struct jpeg_scan *scan)
 		return JPEG_FAULT_RESTART;
 	if (!surplus && !scan->scan_data)
 		return JPEG_FAULT_INCOMPLETE;
-	return JPEG_FAULT_NONE;
+	return marker != MARKER_EOI && is_complete(scan) ? JPEG_FAULT_MARKER : JPEG_FAULT_NONE;
 }
 
 /* The byte after 0xff in entropy-coded data. */
@@ -409,7 +527,7 @@ static void parse_entropy_marker(struct jpeg_scan *scan, uint8_t marker)
 		return;
 	}
 	/* That the next image begins here says more than what this one lacks. */
-	fault = marker == MARKER_SOI ? JPEG_FAULT_NONE : scan_fault(scan);
+	fault = marker == MARKER_SOI ? JPEG_FAULT_NONE : scan_fault(scan, marker);
 	if (fault != JPEG_FAULT_NONE)
 		fail(scan, fault);
 	else
@@ -471,6 +589,9 @@ static void take_byte(struct jpeg_scan *scan, uint8_t byte)
 			parse_length(scan);
 		else
 			parse_header(scan);
+		break;
+	case STEP_SYMBOLS:
+		parse_symbol(scan, byte);
 		break;
 	case STEP_ENTROPY_PREFIX:
 		parse_entropy_marker(scan, byte);
@@ -536,7 +657,9 @@ const char *jpeg_fault_to_string(enum jpeg_fault fault)
 	case JPEG_FAULT_SEGMENT:
 		return "a malformed header";
 	case JPEG_FAULT_TABLE:
-		return "a missing quantisation table";
+		return "a missing quantisation or Huffman table";
+	case JPEG_FAULT_SCAN:
+		return "a scan that does not belong there";
 	case JPEG_FAULT_RESTART:
 		return "a wrong number or order of restart markers";
 	case JPEG_FAULT_INCOMPLETE:

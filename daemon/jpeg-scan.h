@@ -6,7 +6,7 @@
  *
  * This is what can be known without decoding: markers, segment lengths, the headers of frame, scans
  * and tables, the order and number of the restart markers. Damage within the entropy-coded bits
- * themselves is seen by a decoder only.
+ * themselves is seen by a decoder only, and so are quantisation values.
  *
  * Nothing here allocates or blocks; a scanner may be used by one thread at a time.
  */
@@ -24,13 +24,14 @@ enum jpeg_scan_result {
 /* Why data is corrupt. */
 enum jpeg_fault {
 	JPEG_FAULT_NONE,
-	JPEG_FAULT_NO_IMAGE,    /* does not begin with SOI */
-	JPEG_FAULT_NEXT_IMAGE,  /* another SOI before this image's end: its tail is missing */
-	JPEG_FAULT_MARKER,      /* no marker where one must be, or a misplaced one */
-	JPEG_FAULT_SEGMENT,     /* a length or a value that its kind of segment cannot have */
-	JPEG_FAULT_TABLE,       /* the scan of a component whose quantisation table is missing */
-	JPEG_FAULT_RESTART,     /* restart markers out of order, missing, or too many */
-	JPEG_FAULT_INCOMPLETE,  /* a scan without data, or EOI before all components had theirs */
+	JPEG_FAULT_NO_IMAGE,   /* does not begin with SOI */
+	JPEG_FAULT_NEXT_IMAGE, /* another SOI before this image's end: its tail is missing */
+	JPEG_FAULT_MARKER,     /* no marker where one must be, or a misplaced one */
+	JPEG_FAULT_SEGMENT,    /* a length or a value that its kind of segment cannot have */
+	JPEG_FAULT_TABLE,      /* a scan whose quantisation or Huffman table is missing */
+	JPEG_FAULT_SCAN,       /* a scan of what an image of its kind cannot have, or has already */
+	JPEG_FAULT_RESTART,    /* restart markers out of order, missing, or too many */
+	JPEG_FAULT_INCOMPLETE, /* a scan without data, or EOI before all components are complete */
 	JPEG_FAULT_UNSUPPORTED, /* not 8 bit, arithmetic, lossless, hierarchical, height unknown */
 };
 
@@ -61,8 +62,16 @@ struct jpeg_scan {
 	uint8_t header[18];    /* bytes that can only be understood together */
 	uint8_t header_size, header_need;
 
-	uint8_t tables_defined;    /* bit n: quantisation table n */
-	uint8_t components_done;   /* bit n: component n had a scan */
+	uint8_t tables_defined;     /* bit n: quantisation table n */
+	uint8_t huffman_defined[2]; /* for DC, AC; bit n: table n */
+	bool huffman_seen;          /* else the standard tables are meant */
+	uint8_t huffman_class;      /* of the table whose symbols are being looked at */
+	uint64_t symbols[4];        /* bit n: symbol n was in that table */
+
+	uint8_t components_done; /* bit n: component n had its scan; sequential images */
+	/* Progressive images: the lowest bit of each coefficient that has come, and one more; 0:
+	 * none has. */
+	uint8_t progress[4][64];
 	uint32_t restart_interval; /* MCUs; 0: none */
 	uint64_t restart_count;    /* markers in this scan */
 	uint64_t restart_expected;

@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include "devices.h"
 
+#include "node.h"
 #include "terminal.h"
+#include "udev.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <linux/videodev2.h>
 
 enum {
 	LINE_SIZE = 128,
+};
+
+/* Where things are, and what is collected on the way. */
+struct search {
+	const char *sysfs, *dev;
+	struct devices devices;
+	/* Devices whose driver has v4l-subdev nodes: their folders in sysfs. */
+	char **subdev_parents;
+	size_t subdev_count;
 };
 
 /* Reads the first line of an attribute; "" if there is none. */
@@ -40,34 +49,25 @@ static void read_attribute(
 	fclose(file);
 }
 
-/* What the driver says; `fallback` if it cannot be asked. Not memory-to-memory devices, metadata,
- * or nodes that only a media controller can set up (V4L2_CAP_IO_MC). */
-static bool can_capture(const char *path, bool fallback)
+/* The device of a node, as the path of its folder in sysfs; NULL: unknown. The caller's to free().
+ */
+static char *find_parent(const char *sysfs, const char *node)
 {
-	struct v4l2_capability capability = {};
-	uint32_t capabilities;
-	int fd, r;
+	char path[PATH_MAX];
 
-	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return fallback;
-	r = ioctl(fd, VIDIOC_QUERYCAP, &capability);
-	close(fd);
-	if (r < 0)
-		return fallback;
-	capabilities = capability.capabilities & V4L2_CAP_DEVICE_CAPS ? capability.device_caps
-								      : capability.capabilities;
-	return capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE) &&
-	       capabilities & V4L2_CAP_STREAMING && !(capabilities & V4L2_CAP_IO_MC);
+	snprintf(path, sizeof(path), "%s/%s/device", sysfs, node);
+	return realpath(path, NULL);
 }
 
 /* The link in `folder` that leads to the node; NULL if there is none. The caller's to free(). */
-static char *find_link(const char *folder, const char *node)
+static char *find_link(const char *dev, const char *folder, const char *node)
 {
-	char target[PATH_MAX], *found = NULL;
+	char path[PATH_MAX], target[PATH_MAX], *found = NULL;
 	struct dirent *entry;
-	DIR *directory = opendir(folder);
+	DIR *directory;
 
+	snprintf(path, sizeof(path), "%s/v4l/%s", dev, folder);
+	directory = opendir(path);
 	if (!directory)
 		return NULL;
 	while (!found && (entry = readdir(directory))) {
@@ -81,23 +81,60 @@ static char *find_link(const char *folder, const char *node)
 		base = strrchr(target, '/');
 		if (strcmp(base ? base + 1 : target, node) != 0)
 			continue;
-		if (asprintf(&found, "%s/%s", folder, entry->d_name) < 0)
+		if (asprintf(&found, "%s/%s", path, entry->d_name) < 0)
 			found = NULL;
 	}
 	closedir(directory);
 	return found;
 }
 
-static char *find_stable(const char *dev, const char *node)
-{
-	char folder[PATH_MAX], *found;
+/* ---- what can it do? ---- */
 
-	snprintf(folder, sizeof(folder), "%s/v4l/by-id", dev);
-	found = find_link(folder, node);
-	if (found)
-		return found;
-	snprintf(folder, sizeof(folder), "%s/v4l/by-path", dev);
-	return find_link(folder, node);
+enum device_kind device_kind_of(uint32_t capabilities)
+{
+	if (capabilities & (V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE) ||
+		!(capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) ||
+		!(capabilities & V4L2_CAP_STREAMING))
+		return DEVICE_OTHER;
+	return capabilities & V4L2_CAP_IO_MC ? DEVICE_MEDIA_CONTROLLER : DEVICE_CAPTURE;
+}
+
+static bool has_subdevs(const struct search *search, const struct device *device)
+{
+	for (size_t i = 0; device->parent && i < search->subdev_count; i++)
+		if (strcmp(search->subdev_parents[i], device->parent) == 0)
+			return true;
+	return false;
+}
+
+/* `told`: udev's ID_V4L_CAPABILITIES, NULL if it does not say. */
+static enum device_kind find_kind(
+	const struct search *search, const struct device *device, const char *told)
+{
+	bool composed = has_subdevs(search, device);
+	uint32_t capabilities;
+
+	if (told && !strstr(told, ":capture:"))
+		return DEVICE_OTHER;
+	if (told && !composed)
+		return DEVICE_CAPTURE;
+	if (node_ask_capabilities(device->path, &capabilities) == 0)
+		return device_kind_of(capabilities);
+	if (composed)
+		return DEVICE_MEDIA_CONTROLLER;
+	return device->index == 0 ? DEVICE_CAPTURE : DEVICE_OTHER;
+}
+
+/* ---- collecting ---- */
+
+static void device_finish(struct device *device)
+{
+	free(device->path);
+	free(device->name);
+	free(device->by_id);
+	free(device->by_path);
+	free(device->serial);
+	free(device->parent);
 }
 
 static int append(struct devices *devices, const struct device *device)
@@ -112,30 +149,96 @@ static int append(struct devices *devices, const struct device *device)
 	return 0;
 }
 
-static int add_node(struct devices *devices, const char *sysfs, const char *dev, const char *node)
+static int add_subdev(struct search *search, const char *node)
 {
-	char name[LINE_SIZE], index[LINE_SIZE];
-	struct device device = {};
+	char *parent = find_parent(search->sysfs, node), **parents;
 
-	if (sscanf(node, "video%u", &device.number) != 1)
+	if (!parent)
 		return 0;
-	read_attribute(sysfs, node, "name", name);
-	read_attribute(sysfs, node, "index", index);
-	if (asprintf(&device.path, "%s/%s", dev, node) < 0)
+	parents = reallocarray(search->subdev_parents, search->subdev_count + 1, sizeof(*parents));
+	if (!parents) {
+		free(parent);
 		return -ENOMEM;
-	if (!can_capture(device.path, strcmp(index, "0") == 0)) {
-		free(device.path);
-		return 0;
 	}
+	search->subdev_parents = parents;
+	parents[search->subdev_count++] = parent;
+	return 0;
+}
+
+/* What sysfs knows of a video node; nothing is decided yet. */
+static int add_video(struct search *search, const char *node, unsigned number)
+{
+	char name[LINE_SIZE], index[LINE_SIZE], node_number[LINE_SIZE];
+	struct device device = {.number = number};
+	unsigned major_number, minor_number;
+
+	read_attribute(search->sysfs, node, "name", name);
+	read_attribute(search->sysfs, node, "index", index);
+	read_attribute(search->sysfs, node, "dev", node_number);
+	device.index = (unsigned)strtoul(index, NULL, 10);
+	if (sscanf(node_number, "%u:%u", &major_number, &minor_number) == 2)
+		device.node = makedev(major_number, minor_number);
+	if (asprintf(&device.path, "%s/%s", search->dev, node) < 0)
+		device.path = NULL;
 	device.name = strdup(terminal_printable(name));
-	device.stable = find_stable(dev, node);
-	if (!device.name || append(devices, &device) < 0) {
-		free(device.path);
-		free(device.name);
-		free(device.stable);
+	device.parent = find_parent(search->sysfs, node);
+	device.by_id = find_link(search->dev, "by-id", node);
+	device.by_path = find_link(search->dev, "by-path", node);
+	if (!device.path || !device.name || append(&search->devices, &device) < 0) {
+		device_finish(&device);
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+static int add_node(struct search *search, const char *node)
+{
+	unsigned number;
+
+	if (sscanf(node, "video%u", &number) == 1)
+		return add_video(search, node, number);
+	if (strncmp(node, "v4l-subdev", strlen("v4l-subdev")) == 0)
+		return add_subdev(search, node);
+	return 0;
+}
+
+static int complete(const struct search *search, struct device *device)
+{
+	struct udev_record record;
+	char node[LINE_SIZE];
+	int r;
+
+	snprintf(node, sizeof(node), "video%u", device->number);
+	r = udev_find(node, &record);
+	if (r < 0)
+		return r;
+	device->kind = find_kind(search, device, record.capabilities);
+	device->serial = record.serial;
+	record.serial = NULL;
+	udev_record_finish(&record);
+	return 0;
+}
+
+/* udev names by-id links after ID_SERIAL and index: another node that has the same takes the link,
+ * or has it taken. */
+static const char *find_twin(const struct devices *devices, const struct device *device)
+{
+	for (size_t i = 0; device->serial && i < devices->count; i++) {
+		const struct device *other = &devices->entries[i];
+
+		if (other != device && other->serial && other->index == device->index &&
+			strcmp(other->serial, device->serial) == 0)
+			return other->path;
+	}
+	return NULL;
+}
+
+static void choose_stable(struct device *device)
+{
+	if (device->by_id && !device->twin)
+		device->stable = device->by_id;
+	else
+		device->stable = device->by_path;
 }
 
 static int compare(const void *a, const void *b)
@@ -147,32 +250,39 @@ static int compare(const void *a, const void *b)
 
 int devices_init(struct devices *ret_devices, const char *sysfs, const char *dev)
 {
-	struct devices devices = {};
+	struct search search = {.sysfs = sysfs, .dev = dev};
+	struct devices *devices = &search.devices;
 	struct dirent *entry;
 	DIR *directory = opendir(sysfs);
 	int r = 0;
 
 	while (directory && r == 0 && (entry = readdir(directory)))
-		r = add_node(&devices, sysfs, dev, entry->d_name);
+		r = add_node(&search, entry->d_name);
 	if (directory)
 		closedir(directory);
+	for (size_t i = 0; r == 0 && i < devices->count; i++)
+		r = complete(&search, &devices->entries[i]);
+	for (size_t i = 0; i < search.subdev_count; i++)
+		free(search.subdev_parents[i]);
+	free(search.subdev_parents);
 	if (r < 0) {
-		devices_finish(&devices);
+		devices_finish(devices);
 		return r;
 	}
-	if (devices.count > 0)
-		qsort(devices.entries, devices.count, sizeof(*devices.entries), compare);
-	*ret_devices = devices;
+	if (devices->count > 0)
+		qsort(devices->entries, devices->count, sizeof(*devices->entries), compare);
+	for (size_t i = 0; i < devices->count; i++) {
+		devices->entries[i].twin = find_twin(devices, &devices->entries[i]);
+		choose_stable(&devices->entries[i]);
+	}
+	*ret_devices = *devices;
 	return 0;
 }
 
 void devices_finish(struct devices *devices)
 {
-	for (size_t i = 0; i < devices->count; i++) {
-		free(devices->entries[i].path);
-		free(devices->entries[i].name);
-		free(devices->entries[i].stable);
-	}
+	for (size_t i = 0; i < devices->count; i++)
+		device_finish(&devices->entries[i]);
 	free(devices->entries);
 	*devices = (struct devices){};
 }

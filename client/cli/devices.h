@@ -2,15 +2,48 @@
 #ifndef CAMTAP_CLI_DEVICES_H
 #define CAMTAP_CLI_DEVICES_H
 
-/* The capture devices of this machine. */
+/*
+ * The V4L2 nodes of this machine, and which of them frames can be captured from.
+ *
+ * Opening a node can wake a camera or switch its light on, so that somebody believes to be watched.
+ * So none is opened that sysfs and udev know enough of: udev asked each node once, when it
+ * appeared. Left are
+ *  - nodes that udev does not know, as in a container or without udev;
+ *  - nodes of drivers that have v4l-subdev nodes, too: what udev keeps does not tell whether such
+ *    a node works only after a media controller was set up (V4L2_CAP_IO_MC). These are parts of a
+ *    system on a chip; uvcvideo, the driver of USB cameras, has no such nodes.
+ */
 
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum device_kind {
+	DEVICE_CAPTURE,          /* frames can be captured from it */
+	DEVICE_MEDIA_CONTROLLER, /* only after somebody set up its media controller: by libcamera */
+	DEVICE_OTHER,            /* metadata, output, codec, ... */
+};
 
 struct device {
-	char *path;   /* "/dev/video0" */
-	char *name;   /* as the driver says it, made printable */
-	char *stable; /* its link in /dev/v4l/by-id, or else by-path: stays the same; NULL: none */
-	unsigned number;
+	char *path; /* "/dev/video0" */
+	char *name; /* as the driver says it, made printable */
+	enum device_kind kind;
+	unsigned number; /* of its name: 0 */
+	unsigned index;  /* among the nodes of its device */
+	dev_t node;
+
+	/* Links that lead to it, NULL: none. */
+	char *by_id;
+	char *by_path;
+	/* The link that always leads to this camera, for the configuration: by_id; by_path if by_id
+	 * is not sure to be this camera; NULL: there is none. One of these two. */
+	const char *stable;
+	/* Another node that claims the same by-id link, since both have the same serial number (or
+	 * none): the link leads to either. NULL: there is none. Belongs to that entry. */
+	const char *twin;
+
+	char *serial; /* as udev says it; NULL: unknown */
+	char *parent; /* folder of the device in sysfs; NULL: unknown */
 };
 
 struct devices {
@@ -19,12 +52,14 @@ struct devices {
 };
 
 /*
- * Finds the nodes that frames can be captured from: those of `sysfs` ("/sys/class/video4linux")
- * that the driver says so of. A node is opened for that question only (QUERYCAP), which starts no
- * camera; of one that may not be opened, the first of its device (index 0) is taken for one. `dev`
- * is "/dev". A machine without V4L2 has none. -ENOMEM.
+ * Finds the video nodes in `sysfs` ("/sys/class/video4linux"); `dev` is "/dev". A node that has to
+ * be opened and may not be is taken for one that captures if it is the first of its device. A
+ * machine without V4L2 has none. -ENOMEM.
  */
 int devices_init(struct devices *ret_devices, const char *sysfs, const char *dev);
 void devices_finish(struct devices *devices);
+
+/* What kind of node has these capabilities (V4L2_CAP_...). */
+enum device_kind device_kind_of(uint32_t capabilities);
 
 #endif

@@ -32,6 +32,7 @@ static const struct option table[] = {
 	{"latest", no_argument, NULL, 0},
 	{"sidecar", no_argument, NULL, 0},
 	{"sync", no_argument, NULL, 0},
+	{"formats", no_argument, NULL, 0},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -119,6 +120,9 @@ static int parse_option(
 	case OPTION_SYNC:
 		options->sync = true;
 		return 0;
+	case OPTION_FORMATS:
+		options->formats = true;
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -128,7 +132,7 @@ static int parse_name(struct options *options, unsigned accepted, int argc, char
 {
 	int count = argc - optind;
 
-	if (accepted & OPTION_WORDS) {
+	if (accepted & OPTION_WORDS || (accepted & OPTION_FORMATS && options->formats)) {
 		options->words = argv + optind;
 		options->word_count = count;
 		return 0;

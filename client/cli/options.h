@@ -8,6 +8,7 @@
 #include "image.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum option_set {
@@ -24,8 +25,11 @@ enum option_set {
 	OPTION_LATEST = 1 << 10,
 	OPTION_SIDECAR = 1 << 11,
 	OPTION_SYNC = 1 << 12,
-	OPTION_NAME = 1 << 13,  /* the argument NAME */
-	OPTION_WORDS = 1 << 14, /* any number of arguments, which the command looks at itself */
+	OPTION_FORMATS = 1 << 13,
+	OPTION_NAME = 1 << 14, /* the argument NAME */
+	OPTION_WORDS =
+		1 << 15, /* any number of arguments, which the command looks at itself; so with
+			    --formats */
 };
 
 /* Strings belong to argv. */
@@ -44,6 +48,7 @@ struct options {
 	bool latest;
 	bool sidecar;
 	bool sync;
+	bool formats;
 	char **words; /* OPTION_WORDS: arguments that are no options */
 	int word_count;
 };

@@ -15,13 +15,44 @@ void terminal_init(struct terminal *terminal)
 	*terminal = (struct terminal){.interactive = isatty(STDERR_FILENO)};
 }
 
+/* Bytes of the UTF-8 character that begins here; 0: none does (RFC 3629, section 4). */
+static size_t character_size(const unsigned char *bytes)
+{
+	unsigned char first = bytes[0], least = 0x80, most = 0xbf;
+	size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if (size > 1 && (first < 0xc2 || first > 0xf4))
+		return 0;
+	/* of the second byte: no overlong forms, no surrogates, nothing beyond U+10FFFF */
+	if (first == 0xe0)
+		least = 0xa0;
+	if (first == 0xed)
+		most = 0x9f;
+	if (first == 0xf0)
+		least = 0x90;
+	if (first == 0xf4)
+		most = 0x8f;
+	for (size_t i = 1; i < size; i++) {
+		if (bytes[i] < least || bytes[i] > most)
+			return 0;
+		least = 0x80;
+		most = 0xbf;
+	}
+	return size;
+}
+
 char *terminal_printable(char *text)
 {
-	for (unsigned char *byte = (unsigned char *)text; *byte; byte++) {
-		if (*byte < 0x20 || *byte == 0x7f)
-			*byte = '?';
-		if (byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0)
-			byte[0] = byte[1] = '?';
+	unsigned char *bytes = (unsigned char *)text;
+
+	while (*bytes) {
+		size_t size = character_size(bytes);
+
+		if (size == 0 || *bytes < 0x20 || *bytes == 0x7f)
+			*bytes = '?';
+		if (size == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0)
+			bytes[0] = bytes[1] = '?';
+		bytes += size > 0 ? size : 1;
 	}
 	return text;
 }

@@ -25,8 +25,9 @@ void terminal_clear(struct terminal *terminal);
 void terminal_say(struct terminal *terminal, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Replaces control characters (also the C1 ones of UTF-8) by '?', so that text that came from
- * elsewhere can go to a terminal. In place; returns `text`. */
+/* Replaces control characters (also the C1 ones of UTF-8), and bytes that are not UTF-8, by '?', so
+ * that text that came from elsewhere can go to a terminal or into JSON. In place; returns `text`.
+ */
 char *terminal_printable(char *text);
 
 #endif

@@ -125,7 +125,7 @@ class NewerDaemon:
         struct.pack_into(
             "=8sIIQQIIIIIIQQ", pool, 0, b"camtap\r\n", 1, layout.header_size, layout.size, self.epoch,
             SLOTS, layout.recent_count, layout.recent_offset, layout.descriptor_offset,
-            layout.descriptor_stride, 0xdeadbeef, layout.slot_offset, layout.slot_stride)
+            layout.descriptor_stride, 0xdeadbeee, layout.slot_offset, layout.slot_stride)
         struct.pack_into(
             "=12I8I4I", pool, 72, GREY, WIDTH, HEIGHT, 1, 0, 0, 0, 0, 25, 1, SIZE, 1,
             0, WIDTH, 0, 0, 0, 0, 0, 0, 99, 1, 1, 0)  # 99: a chroma siting that nobody knows yet

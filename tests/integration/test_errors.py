@@ -181,9 +181,9 @@ def test_options(tmp_path, options, words):
     (["[Camera]", "", "# a comment", "rate = fast"], 4, ["rate = fast", "29.97"]),
     (["[Camera]", "source = pattern:", "[Pool]", "slots = 1000"], 4, ["slots = 1000", "3 to 64"]),
     (["[Clients]", "slots = 5"], 2, ["slots belongs into section [Pool]"]),
-    (["[Kamera]", "source = pattern:"], 2, ["[Kamera]", "[Camera], [Pool] and [Clients]"]),
+    (["[Kamera]", "source = pattern:"], 2, ["[Kamera]", "[Camera], [Pool], [Clients] and [Controls]"]),
     (["rate = 30"], 1, ["rate belongs into section [Camera]"]),
-    (["nonsense = 30"], 1, ["nonsense", "no section", "[Camera], [Pool] and [Clients]"]),
+    (["nonsense = 30"], 1, ["nonsense", "no section", "[Camera], [Pool], [Clients] and [Controls]"]),
     (["[Camera]", "rate = 30", "rate = 25"], 3, ["rate", "line 2"]),
     (["[Camera]", "rate"], 2, ["KEY = VALUE"]),
     (["[Camera", "rate = 30"], 1, ["[SECTION]"]),
@@ -345,8 +345,9 @@ def test_no_camera(user):
     """Nothing is there: list says so and is content, the others fail and say how to get one."""
     listed = user.camtap("list").check()
     assert b"no cameras" in listed.output and listed.error == ""
-    assert user.camtap("list", "--json").check().json() == {"schema": 1, "cameras": [], "devices": []} \
-        or os.path.isdir("/sys/class/video4linux")
+    assert user.camtap("list", "--json").check().json() == {
+        "schema": 1, "cameras": [], "devices": [], "media_controllers": [], "hidden_processes": 0,
+    } or os.path.isdir("/sys/class/video4linux")
     for command in ("info", "hz", "dump"):
         done = user.camtap(command).check_line(1, "no camera")
         assert "camtapd --source pattern:" in done.error

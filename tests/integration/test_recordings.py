@@ -323,6 +323,55 @@ def test_damage_in_the_middle(bench, shelf, pictures, tmp_path):
     assert daemon.counters()["published"] == FRAMES - 1
 
 
+def segment(picture, code):
+    """The offset of the first segment with this marker, in a JPEG without restart markers."""
+    at = 2
+    while picture[at + 1] != code:
+        at += 2 + int.from_bytes(picture[at + 2:at + 4], "big")
+        assert picture[at] == 0xFF
+    return at
+
+
+def damage(picture, code, offset, value):
+    at = segment(picture, code) + offset
+    assert picture[at] != value
+    return picture[:at] + bytes([value]) + picture[at + 1:]
+
+
+DAMAGES = [
+    lambda picture: b"\0" + picture[1:],  # no beginning
+    lambda picture: picture[:-2] + b"\0\0",  # no end
+    lambda picture: picture[:-5000] + bytes(5000),  # the end is zeros
+    lambda picture: damage(picture, 0xDB, 0, 0),  # a marker that is none
+    lambda picture: damage(picture, 0xDB, 1, 0xFE),  # no quantisation tables
+    lambda picture: damage(picture, 0xDB, 3, 0x44),  # a wrong length
+    lambda picture: damage(picture, 0xC0, 1, 0xC9),  # arithmetic coding
+    lambda picture: damage(picture, 0xC0, 6, 0x01),  # another height
+    lambda picture: damage(picture, 0xC4, 4, 0x01),  # a Huffman table in the place of another
+    lambda picture: damage(picture, 0xC4, 21, 0x0F),  # an impossible symbol in it
+    lambda picture: damage(picture, 0xDA, 5, 0x09),  # the scan of a component that is not there
+    lambda picture: damage(picture, 0xDA, 12, 0x05),  # not all of it
+    lambda picture: picture[:-3000] + b"\xff\xdb" + picture[-2998:],  # a segment in the scan
+]
+
+
+@pytest.mark.parametrize("name", ["film.mjpeg", "film.avi"])
+def test_every_damaged_picture_is_counted_and_none_published(bench, shelf, pictures, tmp_path, name):
+    content = (shelf / name).read_bytes()
+    good = pictures[:]
+    for i, spoil in enumerate(DAMAGES):
+        broken = spoil(pictures[3 * i + 1])
+        assert content.count(pictures[3 * i + 1]) == 1
+        assert len(broken) == len(pictures[3 * i + 1])
+        content = content.replace(pictures[3 * i + 1], broken)
+        good.remove(pictures[3 * i + 1])
+    (tmp_path / name).write_bytes(content)
+    daemon = play(bench, f"file:{tmp_path / name}", "--name", "film")
+    assert dump(daemon, "--output", "-").output == b"".join(good)
+    assert daemon.counters()["corrupt"] == len(DAMAGES)
+    assert daemon.counters()["published"] == len(good)
+
+
 def test_loop_goes_on_with_frames_and_time(bench, shelf, pictures, tmp_path):
     """--loop: ids and media time go on where the recording begins again."""
     daemon = play(bench, f"file:{shelf}/film.avi", "--loop")

@@ -83,7 +83,10 @@ static inline void jpeg_append_scan(struct bytes *bytes, const struct jpeg_fixtu
 
 static inline void jpeg_append(struct bytes *bytes, const struct jpeg_fixture *fixture)
 {
-	static const uint8_t huffman[17 + 2] = {0x00, 1, 1, [17] = 0, [18] = 1};
+	/* for DC, for AC: a code of 1 bit and one of 2, for the symbols 0 and 1 */
+	static const uint8_t huffman[2 * (17 + 2)] = {
+		0x00, 1, 1, [17] = 0, [18] = 1, [19] = 0x10, 1, 1, [36] = 0, [37] = 1};
+	const size_t table = sizeof(huffman) / 2;
 	unsigned int sampling = fixture->sampling ? fixture->sampling : 0x11;
 	uint8_t count = fixture->grey ? 1 : 3;
 	uint8_t quantisation[2 * 65] = {[65] = 1};
@@ -104,7 +107,9 @@ static inline void jpeg_append(struct bytes *bytes, const struct jpeg_fixture *f
 	jpeg_append_segment(bytes, fixture, 0xdb, quantisation, sizeof(quantisation));
 	jpeg_append_segment(
 		bytes, fixture, fixture->progressive ? 0xc2 : 0xc0, frame, 6 + 3u * count);
-	jpeg_append_segment(bytes, fixture, 0xc4, huffman, sizeof(huffman));
+	/* in a progressive image each scan has its own */
+	jpeg_append_segment(bytes, fixture, 0xc4, huffman,
+		fixture->progressive && !fixture->grey ? table : sizeof(huffman));
 	if (fixture->restart_interval) {
 		uint8_t interval[2] = {(uint8_t)(fixture->restart_interval >> 8),
 			(uint8_t)fixture->restart_interval};
@@ -116,8 +121,11 @@ static inline void jpeg_append(struct bytes *bytes, const struct jpeg_fixture *f
 	} else if (fixture->progressive) {
 		jpeg_append_scan(
 			bytes, fixture, (const uint8_t[]){3, 1, 0, 2, 0, 3, 0, 0, 0, 1}, 10);
-		jpeg_append_segment(bytes, fixture, 0xc4, huffman, sizeof(huffman));
-		jpeg_append_scan(bytes, fixture, (const uint8_t[]){1, 1, 0, 1, 63, 0}, 6);
+		for (uint8_t component = 1; component <= 3; component++) {
+			jpeg_append_segment(bytes, fixture, 0xc4, huffman + table, table);
+			jpeg_append_scan(
+				bytes, fixture, (const uint8_t[]){1, component, 0, 1, 63, 0}, 6);
+		}
 		jpeg_append_scan(
 			bytes, fixture, (const uint8_t[]){3, 1, 0, 2, 0, 3, 0, 0, 0, 0x10}, 10);
 	} else {

@@ -29,6 +29,7 @@
 
 #include "command.h"
 #include "fake-camtap.h"
+#include "list.h"
 #include "output.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
@@ -1361,6 +1362,161 @@ static void list_shows_cameras(void **state)
 	assert_contains(result.output, "  rear-left  /run/camtap/rear-left/socket\n");
 }
 
+/* Prints made-up devices: as text, or with --json. */
+static int print_made_up_devices(const struct invocation *invocation)
+{
+	static struct format_rate rates[] = {{30, 1}, {30000, 1001}}, range[] = {{1, 1}, {120, 1}};
+	static struct format_size sizes[] = {
+		{.width = 640, .height = 480, .rates = rates, .rate_count = 2},
+		{.width = 1920, .height = 1080}};
+	static struct format_size ranges[] = {{.range = true,
+		.width = 16,
+		.height = 8,
+		.width_most = 4096,
+		.height_most = 2160,
+		.width_step = 2,
+		.height_step = 1,
+		.rates_width = 640,
+		.rates_height = 480,
+		.rate_range = true,
+		.rates = range,
+		.rate_count = 2}};
+	static struct format_offer offers[] = {
+		{V4L2_PIX_FMT_YUYV, "YUYV 4:2:2", true, false, sizes, 2},
+		{V4L2_PIX_FMT_UYVY, "UYVY 4:2:2", true, false, sizes, 2},
+		{v4l2_fourcc('A', 'B', 'C', '1'), "Own", false, false, ranges, 1},
+		{V4L2_PIX_FMT_YUV420, "Planar", true, true, NULL, 0},
+	};
+	static struct device devices[] = {
+		{.path = "/dev/video0", .name = "Eye", .by_id = "/dev/v4l/by-id/eye", .node = 1},
+		{.path = "/dev/video2", .name = "Twin", .node = 2, .twin = "/dev/video3"},
+		{.path = "/dev/video3", .name = "Bare", .node = 3, .kind = DEVICE_OTHER},
+		{.path = "/dev/video4", .name = "cfe", .kind = DEVICE_MEDIA_CONTROLLER},
+		{.path = "/dev/video5", .name = "cfe-2", .kind = DEVICE_MEDIA_CONTROLLER},
+		{.path = "/dev/video6", .name = "isp", .kind = DEVICE_MEDIA_CONTROLLER},
+	};
+	static struct listing_entry entries[ELEMENTS(devices)] = {
+		{.shown = true,
+			.asked = true,
+			.formats = {.offers = offers,
+				.offer_count = 4,
+				.fourcc = V4L2_PIX_FMT_YUYV,
+				.width = 640,
+				.height = 480,
+				.rate = {30, 1}}},
+		{.shown = true}};
+	static struct holder holders[] = {
+		{.node = 1, .pid = 11, .program = "camtapd", .socket = "/run/camtap/front/socket"},
+		{.node = 2, .pid = 12, .program = "camtapd", .socket = "/tmp/s"},
+		{.node = 2, .pid = 13, .program = "cheese"},
+		{.node = 3, .pid = 14, .program = "other"},
+	};
+	struct listing listing = {.devices = {devices, ELEMENTS(devices)},
+		.entries = entries,
+		.holders = {holders, ELEMENTS(holders), 5}};
+
+	devices[0].by_path = "/dev/v4l/by-path/port-1";
+	devices[0].stable = devices[0].by_id;
+	devices[1].by_id = "/dev/v4l/by-id/twin";
+	devices[1].by_path = "/dev/v4l/by-path/port-2";
+	devices[1].stable = devices[1].by_path;
+	devices[3].parent = devices[4].parent = "/sys/cfe";
+	devices[5].parent = "/sys/isp";
+	if (camtap_list_new(&listing.cameras) < 0)
+		abort();
+	if (invocation->argc > 1)
+		list_print_json(&listing);
+	else
+		list_print_text(&listing);
+	camtap_list_free(listing.cameras);
+	return 0;
+}
+
+static const char *const one_camera[] = {"front"};
+static const struct fake_script one_camera_script = {.names = one_camera, .name_count = 1};
+
+static void list_says_what_to_configure(void **state)
+{
+	struct result result = run(print_made_up_devices, &one_camera_script, ARGUMENTS("list"));
+
+	(void)state;
+	assert_string_equal(result.output,
+		"cameras, running or startable:\n"
+		"  front  /run/camtap/front/socket\n"
+		"devices that can capture:\n"
+		"  /dev/video0  Eye\n"
+		"    configure: source = /dev/v4l/by-id/eye\n"
+		"    or by the port that it is plugged into: /dev/v4l/by-path/port-1\n"
+		"    in use by camtapd (camera front), pid 11\n"
+		"    set to   YUYV 640x480, 30 fps\n"
+		"    YUYV     YUYV 4:2:2\n"
+		"    UYVY     UYVY 4:2:2\n"
+		"      640x480    30, 29.97 fps\n"
+		"      1920x1080  the driver sets the rate\n"
+		"    ABC1     Own (unknown to camtapd)\n"
+		"      16x8 to 4096x2160 in steps of 2x1; 640x480: 1 to 120 fps\n"
+		"    YU12     Planar (converted by libv4l2, if it is asked for)\n"
+		"      the driver does not list sizes\n"
+		"  /dev/video2  Twin\n"
+		"    configure: source = /dev/v4l/by-path/port-2\n"
+		"    not this:  /dev/v4l/by-id/twin (/dev/video3 has the same serial number: it "
+		"may "
+		"become that one's)\n"
+		"    in use by camtapd (socket /tmp/s), pid 12\n"
+		"    in use by cheese, pid 13\n"
+		"/dev/video4 to /dev/video5 (cfe) belong to a media controller that somebody must "
+		"set up for every picture: use libcamera, with `camtapd --source 'exec:rpicam-vid "
+		"--codec mjpeg -t 0 -n -o -'`\n"
+		"/dev/video6 (isp) belongs to a media controller that somebody must set up for "
+		"every picture: use libcamera, with `camtapd --source 'exec:rpicam-vid --codec "
+		"mjpeg -t 0 -n -o -'`\n"
+		"5 processes of other users could not be looked at: root sees whether they use a "
+		"device\n");
+}
+
+static void list_says_the_same_in_json(void **state)
+{
+	struct result result =
+		run(print_made_up_devices, &one_camera_script, ARGUMENTS("list", "--json"));
+	json_t *object = json_loads(result.output, 0, NULL);
+	const char *path_of_first, *stable, *twin, *camera, *fourcc, *name, *source;
+	int hidden, known, emulated, min_width, numerator, pid;
+
+	(void)state;
+	assert_non_null(object);
+	assert_int_equal(
+		json_unpack(object, "{s:[{s:s, s:s, s:n, s:[{s:i, s:s}]}, {s:s}!]}", "devices",
+			"path", &path_of_first, "stable_path", &stable, "same_serial", "holders",
+			"pid", &pid, "camera", &camera, "same_serial", &twin),
+		0);
+	assert_string_equal(path_of_first, "/dev/video0");
+	assert_string_equal(stable, "/dev/v4l/by-id/eye");
+	assert_int_equal(pid, 11);
+	assert_string_equal(camera, "front");
+	assert_string_equal(twin, "/dev/video3");
+	assert_int_equal(
+		json_unpack(object,
+			"{s:[{s:[{}, {}, {s:s, s:b, s:b, s:[{s:i, s:[{}, {s:i}]}]}, {s:b}]}]}",
+			"devices", "formats", "fourcc", &fourcc, "known", &known, "emulated",
+			&emulated, "sizes", "min_width", &min_width, "rates", "numerator",
+			&numerator, "emulated", &emulated),
+		0);
+	assert_string_equal(fourcc, "ABC1");
+	assert_false(known);
+	assert_true(emulated);
+	assert_int_equal(min_width, 16);
+	assert_int_equal(numerator, 120);
+	assert_int_equal(json_unpack(object, "{s:[{s:s, s:[s, s!]}, {s:s}!], s:i}",
+				 "media_controllers", "name", &name, "paths", &path_of_first,
+				 &stable, "source", &source, "hidden_processes", &hidden),
+		0);
+	assert_string_equal(name, "cfe");
+	assert_string_equal(stable, "/dev/video5");
+	assert_string_equal(source, "exec:rpicam-vid --codec mjpeg -t 0 -n -o -");
+	assert_int_equal(hidden, 5);
+	json_decref(object);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -1404,6 +1560,8 @@ int main(void)
 		TEST(ctl_prints_what_is_named_as_json),
 		TEST(ctl_fails_with_one_line),
 		TEST(list_shows_cameras),
+		TEST(list_says_what_to_configure),
+		TEST(list_says_the_same_in_json),
 	};
 
 	setenv("TZ", "UTC", 1);

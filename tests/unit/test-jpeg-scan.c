@@ -240,8 +240,11 @@ static void a_spoiled_byte_is_seen(void **state)
 		{0xc4, 20, 9, JPEG_FAULT_SEGMENT}, {0xc4, 3, 20, JPEG_FAULT_SEGMENT},
 		{0xda, 3, 8, JPEG_FAULT_SEGMENT}, {0xda, 4, 0, JPEG_FAULT_SEGMENT},
 		{0xda, 4, 2, JPEG_FAULT_SEGMENT}, {0xda, 4, 5, JPEG_FAULT_SEGMENT},
-		{0xda, 5, 9, JPEG_FAULT_SEGMENT},       /* no such component */
-		{0xda, 7, 1, JPEG_FAULT_INCOMPLETE},    /* one twice, one never */
+		{0xda, 5, 9, JPEG_FAULT_SEGMENT}, /* no such component */
+		{0xda, 7, 1, JPEG_FAULT_SCAN},    /* a component twice */
+		{0xda, 11, 1, JPEG_FAULT_SCAN},   /* not all coefficients */
+		{0xda, 12, 62, JPEG_FAULT_SCAN}, {0xda, 13, 1, JPEG_FAULT_SCAN},
+		{0xda, 13, 0x10, JPEG_FAULT_SCAN}, {0xc0, 1, 0xc2, JPEG_FAULT_SCAN},
 		{0xd9, 1, 0xd8, JPEG_FAULT_NEXT_IMAGE}, /* in place of EOI */
 		{0xd9, 1, 0x42, JPEG_FAULT_MARKER},
 		{0xd9, 1, 0xd0, JPEG_FAULT_RESTART}, /* none was announced */
@@ -276,12 +279,17 @@ static void a_wrong_segment_is_seen(void **state)
 		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0x20, 1}, JPEG_FAULT_SEGMENT, 21}, /* class */
 		{4 + 1, {0xff, 0xdd, 0, 2 + 1}, JPEG_FAULT_SEGMENT, 5},             /* interval */
 		{4 + 3, {0xff, 0xdd, 0, 2 + 3}, JPEG_FAULT_SEGMENT, 7},
-		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 1, 2}, JPEG_FAULT_NONE, 0},
+		{4 + 20, {0xff, 0xc4, 0, 2 + 20, 0, 1, 2}, JPEG_FAULT_SEGMENT, 21}, /* all ones */
+		{4 + 19, {0xff, 0xc4, 0, 2 + 19, 0, 2}, JPEG_FAULT_SEGMENT, 21},
+		{4 + 19, {0xff, 0xc4, 0, 2 + 19, 0, 1, 1}, JPEG_FAULT_SEGMENT, 23}, /* 0 twice */
+		{4 + 17, {0xff, 0xc4, 0, 2 + 17}, JPEG_FAULT_SEGMENT, 21},          /* no symbols */
+		{4 + 2, {0xff, 0xdc, 0, 2 + 2}, JPEG_FAULT_UNSUPPORTED, 2},         /* DNL */
+		{4 + 18, {0xff, 0xc4, 0, 2 + 18, 0, 1}, JPEG_FAULT_NONE, 0},
 		{4 + 129, {0xff, 0xdb, 0, 2 + 129, 0x10}, JPEG_FAULT_NONE, 0},
 		{4 + 2, {0xff, 0xdd, 0, 2 + 2}, JPEG_FAULT_NONE, 0},
 		{4, {0xff, 0xfe, 0, 2}, JPEG_FAULT_NONE, 0}, /* an empty comment */
 		{4, {0xff, 0xe5, 0, 2}, JPEG_FAULT_NONE, 0}, /* no application data */
-		{2, {0xff, 0x01}, JPEG_FAULT_NONE, 0},       /* TEM */
+		{2, {0xff, 0x01}, JPEG_FAULT_MARKER, 2},     /* TEM */
 	};
 
 	(void)state;
@@ -310,19 +318,104 @@ static void a_wrong_segment_is_seen(void **state)
 	}
 }
 
-/* Scans of a progressive image that only refine do not make it whole. */
-static void progressive_images_need_their_first_scans(void **state)
+/* The offset of the n-th marker of its kind. */
+static size_t nth_marker_offset(uint8_t marker, unsigned n)
+{
+	for (size_t i = 0; i + 1 < image.size; i++) {
+		if (image.data[i] == 0xff && image.data[i + 1] == marker && n-- == 0)
+			return i;
+	}
+	fail_msg("no marker %02x", marker);
+	return 0;
+}
+
+/* Each part of a progressive image is indispensable, and comes once, in its turn. */
+static void progressive_scans_must_fit_together(void **state)
+{
+	static const struct {
+		unsigned scan; /* of DC, AC of three components, DC again */
+		size_t offset; /* from its marker */
+		uint8_t value;
+		enum jpeg_fault fault;
+	} cases[] = {
+		{0, 11, 1, JPEG_FAULT_TABLE},      /* AC before DC */
+		{0, 12, 1, JPEG_FAULT_SCAN},       /* DC and AC together */
+		{0, 13, 0x10, JPEG_FAULT_SCAN},    /* a refinement of nothing */
+		{0, 13, 0x00, JPEG_FAULT_MARKER},  /* then it is complete before the last scan */
+		{0, 13, 0x0e, JPEG_FAULT_SCAN},    /* more bits than there are */
+		{1, 7, 2, JPEG_FAULT_INCOMPLETE},  /* coefficient 1 is missing */
+		{1, 8, 62, JPEG_FAULT_INCOMPLETE}, /* the last one is */
+		{1, 8, 64, JPEG_FAULT_SCAN},       /* one too many */
+		{1, 7, 64, JPEG_FAULT_SCAN},
+		{1, 9, 0x01, JPEG_FAULT_INCOMPLETE}, /* a bit is missing */
+		{2, 5, 1, JPEG_FAULT_SCAN},          /* a component twice, */
+		{3, 5, 2, JPEG_FAULT_SCAN},          /* another never */
+		{4, 13, 0x00, JPEG_FAULT_TABLE},     /* the first bits once more */
+		{4, 13, 0x21, JPEG_FAULT_SCAN},      /* bits that came already */
+		{4, 13, 0x20, JPEG_FAULT_SCAN},
+	};
+	static const struct jpeg_fixture progressive = {
+		.width = 64, .height = 64, .progressive = true};
+	struct jpeg_image found;
+
+	(void)state;
+	build(&progressive);
+	assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+	for (size_t i = 0; i < ELEMENTS(cases); i++) {
+		build(&progressive);
+		print_message(
+			"scan %u+%zu = %02x\n", cases[i].scan, cases[i].offset, cases[i].value);
+		image.data[nth_marker_offset(0xda, cases[i].scan) + cases[i].offset] =
+			cases[i].value;
+		assert_fault(cases[i].fault);
+	}
+
+	/* tables serve for one scan: those of each are missed, but for the last, which needs none
+	 */
+	for (unsigned i = 0; i < 4; i++) {
+		build(&progressive);
+		image.data[nth_marker_offset(0xc4, i) + 1] = 0xfe;
+		assert_fault(JPEG_FAULT_TABLE);
+	}
+}
+
+/* Motion JPEG may leave out all of the tables, not some. */
+static void huffman_tables_are_standard_or_complete(void **state)
 {
 	struct jpeg_image found;
 
 	(void)state;
-	build(&(struct jpeg_fixture){.width = 64, .height = 64, .progressive = true});
+	build(&kinds[0]);
+	image.data[marker_offset(0xc4) + 1] = 0xfe; /* a comment instead */
 	assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
-	for (size_t i = 0; i + 1 < image.size; i++) {
-		if (image.data[i] == 0xff && image.data[i + 1] == 0xda && image.data[i + 4] == 3)
-			image.data[i + 11] = 1;
-	}
-	assert_fault(JPEG_FAULT_INCOMPLETE);
+	image.data[marker_offset(0xda) + 6] = 0x11;
+	assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+	image.data[marker_offset(0xda) + 6] = 0x12;
+	assert_fault(JPEG_FAULT_TABLE);
+	image.data[marker_offset(0xda) + 6] = 0x21;
+	assert_fault(JPEG_FAULT_TABLE);
+
+	build(&kinds[0]);
+	image.data[marker_offset(0xc4) + 4] = 0x01; /* DC 1 instead of 0 */
+	assert_fault(JPEG_FAULT_TABLE);
+	build(&kinds[0]);
+	image.data[marker_offset(0xc4) + 4 + 19] = 0x11; /* AC likewise */
+	assert_fault(JPEG_FAULT_TABLE);
+	build(&kinds[0]);
+	image.data[marker_offset(0xda) + 6] = 0x04;
+	assert_fault(JPEG_FAULT_TABLE);
+
+	/* symbols of 8-bit samples */
+	build(&kinds[0]);
+	image.data[marker_offset(0xc4) + 4 + 18] = 11;
+	assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+	image.data[marker_offset(0xc4) + 4 + 18] = 12;
+	assert_fault(JPEG_FAULT_SEGMENT);
+	build(&kinds[0]);
+	image.data[marker_offset(0xc4) + 4 + 37] = 0xfa;
+	assert_int_equal(check(image.data, image.size, &found), JPEG_CHECK_GOOD);
+	image.data[marker_offset(0xc4) + 4 + 37] = 0xfb;
+	assert_fault(JPEG_FAULT_SEGMENT);
 }
 
 static void restart_markers_are_counted(void **state)
@@ -486,7 +579,8 @@ int main(void)
 		cmocka_unit_test(dimensions_must_be_the_expected_ones),
 		cmocka_unit_test(a_spoiled_byte_is_seen),
 		cmocka_unit_test(a_wrong_segment_is_seen),
-		cmocka_unit_test(progressive_images_need_their_first_scans),
+		cmocka_unit_test(progressive_scans_must_fit_together),
+		cmocka_unit_test(huffman_tables_are_standard_or_complete),
 		cmocka_unit_test(restart_markers_are_counted),
 		cmocka_unit_test(a_scan_needs_data),
 		cmocka_unit_test(the_next_image_is_pointed_at),
