@@ -86,6 +86,25 @@ check_idle() { # WHEN
 	echo "ok $1: $spent of 500 ticks of processor time"
 }
 
+requests() {
+	camera a status
+	answer=${answer#*requests=}
+	echo "${answer%% *}"
+}
+
+# The daemon tries a few times, and does not spin in between. Each time it makes a pool, which takes
+# an emulator a tenth of a second: that it is below 2 % on a real machine cannot be seen here.
+check_patient() { # WHEN
+	before=$(ticks $daemon)
+	tried=$(requests)
+	sleep 5 # what is measured, not a wait
+	spent=$(($(ticks $daemon) - before))
+	tried=$(($(requests) - tried))
+	[ $spent -lt 250 ] || fail "$1: $spent of 500 ticks"
+	[ $tried -gt 0 ] && [ $tried -le 60 ] || fail "$1: $tried requests in 5 s"
+	echo "ok $1: $tried requests in 5 s, $spent of 500 ticks of processor time"
+}
+
 # fds, kB of address space, kB of memory of its own. (What it has touched of the pools that it maps
 # is counted by the kernel, too, but RssShmem of Linux 6.1 drifts by megabytes.)
 footprint() { # PROCESS
@@ -223,6 +242,139 @@ same_serial() {
 	awk '/^frame/ && $2 >= 1000000 { exit 1 }' /tmp/reader.1 ||
 		fail "the first daemon had the second camera"
 	echo "ok two cameras of one serial number, told apart by their ports"
+}
+
+# until the last thing that each reader was told is an event of that number (enum camtap_outcome)
+was_told() { # OUTCOME READER...
+	outcome=$1
+	shift
+	for reader in "$@"; do
+		grep '^event' "/tmp/reader.$reader" | tail -n 1 | grep -q "^event $outcome " ||
+			return 1
+	done
+}
+
+# A camera with two readers, in $daemon and $readers, all of whom must live to the end.
+watched_camera() { # OPTION OF CAMTAPD...
+	camera_start a --port 0
+	within 10 exists $CAMERA
+	daemon_start $SOCKET --source $CAMERA --size 640x360 --rate 30 "$@"
+	readers=
+	reader_start 1 $SOCKET
+	reader_start 2 $SOCKET
+	within 20 has_frame 5 1 2
+}
+
+# resumes FIRST: both readers get a frame that was sent after number FIRST, all frames were whole.
+resumes() {
+	within 20 has_frame "$1" 1 2
+	within 10 state_is streaming
+	# shellcheck disable=SC2086 # a list
+	check_alive $daemon $readers
+	check_reader 1
+	check_reader 2
+}
+
+# It stays plugged in, and delivers nothing.
+silent() {
+	watched_camera --pixel-format MJPG
+	for round in 1 2; do
+		first=$(frame_of a)
+		camera a pause
+		within 10 state_is stalled
+		within 10 was_told 3 1 2
+		check_patient "silent"
+		[ "$(frame_of a)" -le $((first + 1)) ] || fail "it is not silent"
+		camera a resume
+		resumes $((first + 5))
+		was_told 2 1 2 || fail "readers were not told that it is back"
+		echo "ok silent camera, round $round"
+	done
+}
+
+# Its endpoint stalls until the stream is started anew; no call fails.
+halted() {
+	watched_camera --pixel-format MJPG
+	first=$(frame_of a)
+	camera a halt
+	resumes $((first + 5))
+	echo "ok halted endpoint"
+}
+
+# It is back, but cannot be started at first.
+refusing() {
+	watched_camera --pixel-format MJPG
+	for request in probe commit; do
+		camera a unplug
+		within 10 is_gone $CAMERA
+		first=$(frame_of a)
+		camera a stall $request 100000
+		camera a plug
+		within 10 exists $CAMERA
+		check_patient "$request requests fail"
+		camera a stall $request 0
+		resumes "$first"
+	done
+	echo "ok failing requests"
+}
+
+counters_are() { # ERROR_FLAG+SHORT DAMAGED
+	flagged=$(($(counter error_flag) + $(counter short)))
+	[ $flagged -eq "$1" ] && [ "$(counter damaged)" -eq "$2" ] &&
+		[ "$(counter empty)" -eq 0 ] && [ "$(counter corrupt)" -eq $(($1 + $2)) ]
+}
+
+# Bad frames are counted, and none is published. What uvcvideo makes of each is in uvcam/stream.h.
+bad_frames() { # PIXEL_FORMAT NODROP
+	watched_camera --pixel-format "$1"
+	gaps=$(counter dropped_driver)
+	camera a error 3
+	camera a short 2 50
+	camera a truncate 2 1000
+	camera a empty 2
+	markers=0
+	[ "$1" = YUYV ] || for marker in SOI DQT SOF DHT SOS EOI; do
+		camera a marker 1 $marker
+		markers=$((markers + 1))
+	done
+	camera a wait $((9 + markers + 2))
+	resumes "$(frame_of a)"
+	[ "$(grep -c '^frame' /tmp/a.log)" -eq $((9 + markers)) ] || fail "$(cat /tmp/a.log)"
+	sed -n 's/^frame \([0-9]*\): .*/^frame \1 /p' /tmp/a.log >/tmp/bad
+	grep -f /tmp/bad /tmp/reader.1 /tmp/reader.2 && fail "these are bad, but were published"
+	# incomplete frames are flagged by the driver, too, if they are not compressed
+	case "$1 $2" in
+	"MJPG 0") expected="0 10" dropped=5 ;;
+	"MJPG 1") expected="3 10" dropped=2 ;;
+	"YUYV 0") expected="0 0" dropped=9 ;;
+	"YUYV 1") expected="7 0" dropped=2 ;;
+	esac
+	# shellcheck disable=SC2086 # words
+	counters_are $expected ||
+		fail "error_flag $(counter error_flag) short $(counter short) empty" \
+			"$(counter empty) damaged $(counter damaged) corrupt $(counter corrupt)"
+	# a busy machine adds some
+	[ $(($(counter dropped_driver) - gaps)) -ge $dropped ] ||
+		fail "the driver dropped $dropped, but $(counter dropped_driver) are counted"
+	echo "ok $1 nodrop=$2: bad frames are counted, not published"
+}
+
+# With --publish-bad they come, with a flag.
+publish_bad() {
+	watched_camera --pixel-format MJPG --publish-bad
+	camera a truncate 3 1000
+	camera a error 2
+	camera a wait 7
+	within 20 has_frame "$(frame_of a)" 1 2
+	for reader in 1 2; do
+		[ "$(grep -c '^bad 1000$' /tmp/reader.$reader)" -eq 3 ] ||
+			fail "$(grep -v ^frame /tmp/reader.$reader)"
+		[ "$(grep -c '^bad' /tmp/reader.$reader)" -eq 5 ] ||
+			fail "$(grep -v ^frame /tmp/reader.$reader)"
+	done
+	grep -q '^damaged' /tmp/reader.1 && fail "bad frames without the flag"
+	counters_are 2 3 || fail "$(camtap info --json --socket $SOCKET)"
+	echo "ok bad frames are published with a flag"
 }
 
 "$@"

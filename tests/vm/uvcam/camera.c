@@ -62,6 +62,7 @@ static size_t set_negotiation(struct camera *camera, const struct request *reque
 {
 	struct agreement agreement;
 
+	camera->requests++;
 	if (is_to_fail(commit ? &camera->stall_commits : &camera->stall_probes))
 		return STALL;
 	negotiation_set(&camera->negotiation, commit, request->out, request->length);

@@ -18,7 +18,8 @@ struct camera {
 	struct stream stream;
 	unsigned port;
 	int fd;                               /* the cable; -1: not plugged in */
-	unsigned stall_probes, stall_commits; /* SET_CUR requests that are to fail */
+	uint32_t requests;                    /* SET_CUR requests, failed ones included */
+	unsigned stall_probes, stall_commits; /* how many of them are to fail */
 };
 
 /* All return a negative errno. */

@@ -6,6 +6,7 @@
  *
  *   frame 17 3   number of the picture, and how many frames the reader missed just before it
  *   damaged 64   a frame with other bytes than those that the camera has for it; how many
+ *   bad 64       a frame that the daemon flags as bad; how many bytes
  *   event 3 ...  enum camtap_outcome, and why
  *
  * It goes on after all of these. Ends with 1 when a call fails.
@@ -71,7 +72,9 @@ int main(int argc, char **argv)
 			printf("event %d %s\n", outcome, camtap_event_text(camera));
 			continue;
 		}
-		if (is_whole(&pictures, frame, expected, &number))
+		if (camtap_frame_flags(frame) & CAMTAP_FRAME_BAD)
+			printf("bad %zu\n", camtap_frame_bytesused(frame, 0));
+		else if (is_whole(&pictures, frame, expected, &number))
 			printf("frame %" PRIu32 " %" PRIu64 "\n", number,
 				camtap_frame_missed(frame));
 		else

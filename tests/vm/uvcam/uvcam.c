@@ -29,7 +29,8 @@
  *   halt               the endpoint stalls, until the host starts the stream anew
  *   wait N             answered when N frames that begin after now have been sent
  *   status             "ok plugged=1 port=0 streaming=1 paused=0 format=MJPG size=640x360
- *                      interval=333333 frame=17"; frame is the next one's number
+ *                      interval=333333 requests=5 frame=17": how often the host has set, or
+ *                      has tried to set, the probe or the commit control; the next frame's number
  *   controls           "ok brightness=128 ...", in UVC's values
  *   quit               as the end of the input
  *
@@ -76,11 +77,11 @@ static void print_status(const struct camera *camera)
 	const struct agreement *agreement = &camera->stream.agreement;
 
 	printf("ok plugged=%d port=%u streaming=%d paused=%d format=%s size=%ux%u interval=%" PRIu32
-	       " frame=%" PRIu32 "\n",
+	       " requests=%" PRIu32 " frame=%" PRIu32 "\n",
 		camera->fd >= 0, camera->port, camera->stream.streaming, camera->stream.paused,
 		agreement->format == PICTURE_YUYV ? "YUYV" : "MJPG",
 		picture_sizes[agreement->size].width, picture_sizes[agreement->size].height,
-		agreement->interval, camera->stream.number);
+		agreement->interval, camera->requests, camera->stream.number);
 }
 
 static void print_controls(const struct camera *camera)
