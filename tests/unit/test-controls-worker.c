@@ -37,7 +37,7 @@ static struct {
 	int32_t automatic, gain, presses;
 	int opened, open_now;
 	int open_error;
-	bool held;      /* whoever sets something is stopped, but for the test's own thread */
+	int held;       /* whoever sets this value is stopped, but for the test's own thread */
 	bool stopped;   /* and there is one */
 	char path[128]; /* that was opened last */
 } device = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, .automatic = 1};
@@ -86,7 +86,7 @@ static int query(struct v4l2_query_ext_ctrl *query)
 
 static void set(const struct v4l2_ext_control *control)
 {
-	while (device.held && !pthread_equal(pthread_self(), test_thread)) {
+	while (device.held == control->value && !pthread_equal(pthread_self(), test_thread)) {
 		device.stopped = true;
 		pthread_cond_broadcast(&device.change);
 		pthread_cond_wait(&device.change, &device.lock);
@@ -120,10 +120,10 @@ int v4l2_device_ioctl(const struct v4l2_device *opened, unsigned long request, v
 	return r;
 }
 
-static void hold(void)
+static void hold(int value)
 {
 	pthread_mutex_lock(&device.lock);
-	device.held = true;
+	device.held = value;
 	pthread_mutex_unlock(&device.lock);
 }
 
@@ -139,7 +139,7 @@ static void *let_go(void *unused)
 {
 	(void)unused;
 	pthread_mutex_lock(&device.lock);
-	device.held = false;
+	device.held = -1;
 	pthread_cond_broadcast(&device.change);
 	pthread_mutex_unlock(&device.lock);
 	return NULL;
@@ -171,7 +171,8 @@ static int setup_with(void **state, const struct source_ops *ops)
 	test_thread = pthread_self();
 	device.automatic = 1;
 	device.gain = device.presses = device.opened = device.open_now = device.open_error = 0;
-	device.held = device.stopped = false;
+	device.held = -1;
+	device.stopped = false;
 	f->options.name = (char *)"front";
 	f->source.ops = ops;
 	f->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -349,7 +350,7 @@ static void a_slow_device_keeps_nobody(void **state)
 	uint64_t set, lists[8];
 	int opened;
 
-	hold();
+	hold(0);
 	set = submit(f, 1, "auto=0");
 	wait_until_stopped();
 	for (int i = 0; i < 8; i++)
@@ -369,7 +370,7 @@ static void sets_go_before_lists(void **state)
 	struct fixture *f = *state;
 	uint64_t list, set;
 
-	hold();
+	hold(0);
 	set = submit(f, 1, "auto=0");
 	wait_until_stopped();
 	list = submit(f, 1, NULL);
@@ -385,7 +386,7 @@ static void who_has_gone_gets_nothing(void **state)
 	struct fixture *f = *state;
 	uint64_t other;
 
-	hold();
+	hold(0);
 	(void)submit(f, 1, "auto=0");
 	wait_until_stopped();
 	(void)submit(f, 1, "gain=55");
@@ -411,7 +412,7 @@ static void setting_and_opening_at_once(void **state)
 	control_list_set(&f->options.controls, "auto", "0");
 	control_list_set(&f->options.controls, "gain", "1");
 	device.automatic = 0;
-	hold();
+	hold(9);
 	set = submit(f, 1, "gain=9");
 	wait_until_stopped();
 	assert_string_equal(apply(f), "");
@@ -421,12 +422,39 @@ static void setting_and_opening_at_once(void **state)
 	assert_int_equal(device.gain, 9);
 }
 
+static void *apply_elsewhere(void *fixture)
+{
+	struct fixture *f = fixture;
+	const struct v4l2_device opened = {.source = &f->source, .path = "/dev/camera", .fd = 1};
+
+	controls_apply(f->controls, &opened);
+	return NULL;
+}
+
+/* The other way round: the value comes when those to be set are known already. */
+static void setting_while_it_is_opened(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+
+	assert_answer(f, submit(f, 1, "auto=0"), 0, "");
+	assert_answer(f, submit(f, 1, "gain=3"), 0, "");
+	hold(3);
+	assert_int_equal(pthread_create(&thread, NULL, apply_elsewhere, f), 0);
+	wait_until_stopped();
+	assert_answer(f, submit(f, 1, "gain=9"), 0, "");
+	assert_int_equal(device.gain, 9);
+	let_go(NULL);
+	pthread_join(thread, NULL);
+	assert_int_equal(device.gain, 9);
+}
+
 static void the_end_waits_for_the_device(void **state)
 {
 	struct fixture *f = *state;
 	pthread_t thread;
 
-	hold();
+	hold(0);
 	(void)submit(f, 1, "auto=0");
 	wait_until_stopped();
 	(void)submit(f, 1, "gain=5");
@@ -479,6 +507,7 @@ int main(void)
 		TEST(sets_go_before_lists),
 		TEST(who_has_gone_gets_nothing),
 		TEST(setting_and_opening_at_once),
+		TEST(setting_while_it_is_opened),
 		TEST(the_end_waits_for_the_device),
 		TEST(a_device_that_is_away),
 		cmocka_unit_test_setup_teardown(
