@@ -106,26 +106,6 @@ static void list_add_format(struct list *list, uint32_t fourcc)
 
 /* ---- enumeration ---- */
 
-/* What is in the planes of a format that has a memory plane for each of them. */
-static uint32_t content_of(uint32_t device_fourcc)
-{
-	static const struct {
-		uint32_t device_fourcc, fourcc;
-	} formats[] = {
-		{V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_NV12},
-		{V4L2_PIX_FMT_NV21M, V4L2_PIX_FMT_NV21},
-		{V4L2_PIX_FMT_NV16M, V4L2_PIX_FMT_NV16},
-		{V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YUV420},
-		{V4L2_PIX_FMT_YVU420M, V4L2_PIX_FMT_YVU420},
-		{V4L2_PIX_FMT_YUV422M, V4L2_PIX_FMT_YUV422P},
-	};
-
-	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-		if (formats[i].device_fourcc == device_fourcc)
-			return formats[i].fourcc;
-	return device_fourcc;
-}
-
 /* The index-th format of the device; false: there are no more. */
 static bool enumerate_format(
 	const struct v4l2_device *device, uint32_t index, struct v4l2_fmtdesc *ret_description)
@@ -159,7 +139,7 @@ bool v4l2_format_offered(const struct v4l2_device *device, uint32_t fourcc)
 	struct v4l2_fmtdesc description;
 
 	for (uint32_t i = 0; enumerate_format(device, i, &description); i++)
-		if (content_of(description.pixelformat) == fourcc)
+		if (format_in_one_buffer(description.pixelformat) == fourcc)
 			return true;
 	return false;
 }
@@ -253,7 +233,8 @@ static void search_sizes(struct search *search, uint32_t device_fourcc)
 {
 	/* what stands for any size */
 	const struct offer *any = search->wanted.width != 0 ? &search->wanted : &search->current;
-	struct offer offer = {.fourcc = content_of(device_fourcc), .device_fourcc = device_fourcc};
+	struct offer offer = {
+		.fourcc = format_in_one_buffer(device_fourcc), .device_fourcc = device_fourcc};
 	struct v4l2_frmsizeenum size;
 	uint32_t i;
 
@@ -286,7 +267,7 @@ static void search_sizes(struct search *search, uint32_t device_fourcc)
 
 static bool is_usable(const struct search *search, const struct v4l2_fmtdesc *description)
 {
-	uint32_t fourcc = content_of(description->pixelformat);
+	uint32_t fourcc = format_in_one_buffer(description->pixelformat);
 
 	if (format_find(fourcc) == NULL)
 		return false;
@@ -313,7 +294,7 @@ static int refuse_format(const struct search *search)
 	char name[FORMAT_TEXT_SIZE];
 
 	for (uint32_t i = 0; enumerate_format(search->device, i, &description); i++) {
-		uint32_t fourcc = content_of(description.pixelformat);
+		uint32_t fourcc = format_in_one_buffer(description.pixelformat);
 
 		list_add_format(format_find(fourcc) != NULL ? &known : &unknown, fourcc);
 	}
@@ -535,7 +516,7 @@ int v4l2_format_negotiate(const struct v4l2_device *device, const struct options
 	if (r < 0)
 		return v4l2_device_fail(device, r, "asking for its format");
 	read_format(&format, &current);
-	search.current.fourcc = content_of(current.fourcc);
+	search.current.fourcc = format_in_one_buffer(current.fourcc);
 	search.current.device_fourcc = current.fourcc;
 	search.current.width = current.width;
 	search.current.height = current.height;

@@ -101,6 +101,26 @@ const struct format_info *format_find(uint32_t fourcc)
 	return NULL;
 }
 
+uint32_t format_in_one_buffer(uint32_t fourcc)
+{
+	static const struct {
+		uint32_t apart, together;
+	} pairs[] = {
+		{V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_NV12},
+		{V4L2_PIX_FMT_NV21M, V4L2_PIX_FMT_NV21},
+		{V4L2_PIX_FMT_NV16M, V4L2_PIX_FMT_NV16},
+		{V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YUV420},
+		{V4L2_PIX_FMT_YVU420M, V4L2_PIX_FMT_YVU420},
+		{V4L2_PIX_FMT_YUV422M, V4L2_PIX_FMT_YUV422P},
+	};
+
+	for (size_t i = 0; i < ELEMENTS(pairs); i++) {
+		if (pairs[i].apart == fourcc)
+			return pairs[i].together;
+	}
+	return fourcc;
+}
+
 static uint32_t divide_up(uint32_t value, uint32_t divisor)
 {
 	return (value + divisor - 1) / divisor;

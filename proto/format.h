@@ -59,6 +59,10 @@ struct format_layout {
 /* The table's row for a V4L2 fourcc, which lives for ever; NULL if the table has none. */
 const struct format_info *format_find(uint32_t fourcc);
 
+/* The format with the same planes in one buffer, for one of V4L2's that has a buffer for each of
+ * them (NM12: NV12); of any other format itself. */
+uint32_t format_in_one_buffer(uint32_t fourcc);
+
 /*
  * Where the planes of a frame lie, for the formats whose planes follow each other in one buffer.
  *

@@ -187,8 +187,8 @@ static int add_formats(const struct device_query *query, bool emulated)
 		formats->offers = offers;
 		offer = &offers[formats->offer_count++];
 		offer->fourcc = found.pixelformat;
-		known = format_find(found.pixelformat);
-		offer->known = known != NULL;
+		known = format_find(format_in_one_buffer(found.pixelformat));
+		offer->pixel_format = known ? known->fourcc : 0;
 		/* libv4l2 has no words for what it makes */
 		snprintf(offer->description, sizeof(offer->description), "%s",
 			emulated && known ? known->description : (const char *)found.description);

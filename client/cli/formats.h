@@ -34,7 +34,9 @@ struct format_size {
 struct format_offer {
 	uint32_t fourcc;
 	char description[FORMATS_DESCRIPTION_SIZE]; /* the driver's, made printable */
-	bool known;                                 /* by camtapd: the others cannot be chosen */
+	/* What to ask camtapd for, which has all planes of a frame in one buffer: NV12, if this is
+	 * NM12. 0: camtapd does not know it. */
+	uint32_t pixel_format;
 	bool emulated; /* made by libv4l2 out of one that the device has */
 	struct format_size *sizes;
 	size_t size_count; /* 0: the driver does not say */

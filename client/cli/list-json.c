@@ -71,14 +71,16 @@ static json_t *formats_to_json(const struct formats *formats)
 	for (size_t i = 0; i < formats->offer_count; i++) {
 		const struct format_offer *offer = &formats->offers[i];
 		json_t *sizes = json_array();
-		char name[FORMAT_TEXT_SIZE];
+		char name[FORMAT_TEXT_SIZE], pixel_format[FORMAT_TEXT_SIZE];
 
 		for (size_t j = 0; j < offer->size_count; j++)
 			json_array_append_new(sizes, size_to_json(&offer->sizes[j]));
 		format_print(offer->fourcc, name);
+		format_print(offer->pixel_format, pixel_format);
 		json_array_append_new(
-			array, json_pack("{s:s, s:s, s:b, s:b, s:o}", "fourcc", name, "description",
-				       offer->description, "known", offer->known, "emulated",
+			array, json_pack("{s:s, s:s, s:s?, s:b, s:o}", "fourcc", name,
+				       "description", offer->description, "pixel_format",
+				       offer->pixel_format ? pixel_format : NULL, "emulated",
 				       offer->emulated, "sizes", sizes));
 	}
 	return array;

@@ -81,9 +81,14 @@ static void print_offer(const struct format_offer *offer)
 	char name[FORMAT_TEXT_SIZE];
 
 	format_print(offer->fourcc, name);
-	printf("    %-7s  %s%s%s\n", name, offer->description,
-		offer->known ? "" : " (unknown to camtapd)",
-		offer->emulated ? " (converted by libv4l2, if it is asked for)" : "");
+	printf("    %-7s  %s", name, offer->description);
+	if (offer->pixel_format == 0)
+		fputs(" (unknown to camtapd)", stdout);
+	else if (offer->pixel_format != offer->fourcc) {
+		format_print(offer->pixel_format, name);
+		printf(" (as %s)", name);
+	}
+	puts(offer->emulated ? " (converted by libv4l2, if it is asked for)" : "");
 }
 
 /* Drivers mostly have the same sizes for many formats: they are printed once, below the last. */

@@ -1382,10 +1382,11 @@ static int print_made_up_devices(const struct invocation *invocation)
 		.rates = range,
 		.rate_count = 2}};
 	static struct format_offer offers[] = {
-		{V4L2_PIX_FMT_YUYV, "YUYV 4:2:2", true, false, sizes, 2},
-		{V4L2_PIX_FMT_UYVY, "UYVY 4:2:2", true, false, sizes, 2},
-		{v4l2_fourcc('A', 'B', 'C', '1'), "Own", false, false, ranges, 1},
-		{V4L2_PIX_FMT_YUV420, "Planar", true, true, NULL, 0},
+		{V4L2_PIX_FMT_YUYV, "YUYV 4:2:2", V4L2_PIX_FMT_YUYV, false, sizes, 2},
+		{V4L2_PIX_FMT_UYVY, "UYVY 4:2:2", V4L2_PIX_FMT_UYVY, false, sizes, 2},
+		{v4l2_fourcc('A', 'B', 'C', '1'), "Own", 0, false, ranges, 1},
+		{V4L2_PIX_FMT_YUV420, "Planar", V4L2_PIX_FMT_YUV420, true, NULL, 0},
+		{V4L2_PIX_FMT_NV12M, "Apart", V4L2_PIX_FMT_NV12, false, NULL, 0},
 	};
 	static struct device devices[] = {
 		{.path = "/dev/video0", .name = "Eye", .by_id = "/dev/v4l/by-id/eye", .node = 1},
@@ -1399,7 +1400,7 @@ static int print_made_up_devices(const struct invocation *invocation)
 		{.shown = true,
 			.asked = true,
 			.formats = {.offers = offers,
-				.offer_count = 4,
+				.offer_count = 5,
 				.fourcc = V4L2_PIX_FMT_YUYV,
 				.width = 640,
 				.height = 480,
@@ -1456,6 +1457,7 @@ static void list_says_what_to_configure(void **state)
 		"    ABC1     Own (unknown to camtapd)\n"
 		"      16x8 to 4096x2160 in steps of 2x1; 640x480: 1 to 120 fps\n"
 		"    YU12     Planar (converted by libv4l2, if it is asked for)\n"
+		"    NM12     Apart (as NV12)\n"
 		"      the driver does not list sizes\n"
 		"  /dev/video2  Twin\n"
 		"    configure: source = /dev/v4l/by-path/port-2\n"
@@ -1480,7 +1482,7 @@ static void list_says_the_same_in_json(void **state)
 		run(print_made_up_devices, &one_camera_script, ARGUMENTS("list", "--json"));
 	json_t *object = json_loads(result.output, 0, NULL);
 	const char *path_of_first, *stable, *twin, *camera, *fourcc, *name, *source;
-	int hidden, known, emulated, min_width, numerator, pid;
+	int hidden, emulated, min_width, numerator, pid;
 
 	(void)state;
 	assert_non_null(object);
@@ -1496,13 +1498,14 @@ static void list_says_the_same_in_json(void **state)
 	assert_string_equal(twin, "/dev/video3");
 	assert_int_equal(
 		json_unpack(object,
-			"{s:[{s:[{}, {}, {s:s, s:b, s:b, s:[{s:i, s:[{}, {s:i}]}]}, {s:b}]}]}",
-			"devices", "formats", "fourcc", &fourcc, "known", &known, "emulated",
+			"{s:[{s:[{}, {}, {s:s, s:n, s:b, s:[{s:i, s:[{}, {s:i}]}]}, {s:b}, "
+			"{s:s}]}]}",
+			"devices", "formats", "fourcc", &fourcc, "pixel_format", "emulated",
 			&emulated, "sizes", "min_width", &min_width, "rates", "numerator",
-			&numerator, "emulated", &emulated),
+			&numerator, "emulated", &emulated, "pixel_format", &name),
 		0);
 	assert_string_equal(fourcc, "ABC1");
-	assert_false(known);
+	assert_string_equal(name, "NV12");
 	assert_true(emulated);
 	assert_int_equal(min_width, 16);
 	assert_int_equal(numerator, 120);

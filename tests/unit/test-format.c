@@ -246,9 +246,19 @@ static void nonsense_is_refused(void **state)
 	}
 }
 
+static void planes_in_buffers_of_their_own_are_known(void **state)
+{
+	(void)state;
+	assert_int_equal(format_in_one_buffer(V4L2_PIX_FMT_NV12M), V4L2_PIX_FMT_NV12);
+	assert_int_equal(format_in_one_buffer(V4L2_PIX_FMT_YUV422M), V4L2_PIX_FMT_YUV422P);
+	assert_int_equal(format_in_one_buffer(V4L2_PIX_FMT_NV12), V4L2_PIX_FMT_NV12);
+	assert_int_equal(format_in_one_buffer(0x12345678), 0x12345678);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(planes_in_buffers_of_their_own_are_known),
 		cmocka_unit_test(every_format_is_known_by_name),
 		cmocka_unit_test(names_are_parsed),
 		cmocka_unit_test(any_fourcc_prints_safely),
