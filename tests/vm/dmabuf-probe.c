@@ -16,6 +16,9 @@
  * dmabuf-probe SOCKET refused: attaches as a program that does not take dma-bufs, and says why it
  * may not.
  *
+ * dmabuf-probe SOCKET slow SLOTS: attaches, says "waiting", and only when there is a line on
+ * standard input looks how many dma-bufs have come, and then receives the rest.
+ *
  * dmabuf-probe SOCKET overwrite DEVICE: has another capture device write into the frame, and says
  * "changed" or "unchanged".
  */
@@ -233,22 +236,77 @@ static void keep(struct camtap *camera)
 
 /* ---- refused ---- */
 
-static void refused(const char *path)
+static int say_hello(const char *path, uint64_t features)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct wire_hello hello = {.version_min = WIRE_VERSION_MIN,
 		.version_max = WIRE_VERSION_MAX,
-		.features = WIRE_FEATURE_DOORBELL};
+		.features = features};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct wire_bye bye;
 
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	message_init(&hello.header, WIRE_HELLO, sizeof hello);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-		message_send(fd, &hello.header, NULL, 0) < 0 ||
-		recv(fd, &bye, sizeof bye, 0) != sizeof bye || bye.header.type != WIRE_REFUSED)
+		message_send(fd, &hello.header, NULL, 0) < 0)
+		fail(NULL, path);
+	return fd;
+}
+
+static void refused(const char *path)
+{
+	int fd = say_hello(path, WIRE_FEATURE_DOORBELL);
+	struct wire_bye bye;
+
+	if (recv(fd, &bye, sizeof bye, 0) != sizeof bye || bye.header.type != WIRE_REFUSED)
 		fail(NULL, "not refused");
 	printf("%u: %s\n", bye.code, bye.text);
+	close(fd);
+}
+
+/* ---- slow ---- */
+
+/* Receives what there is; returns how many fds of BUFFERs came along. */
+static unsigned drain(int socket, unsigned *slots)
+{
+	_Alignas(struct wire_header) unsigned char buffer[WIRE_MESSAGE_MAX];
+	int fds[MESSAGE_FDS_ROOM], length;
+	unsigned buffer_fds = 0;
+	size_t fd_count;
+
+	while ((length = message_receive(socket, buffer, sizeof buffer, fds, &fd_count)) > 0) {
+		struct wire_buffer message;
+
+		for (size_t i = 0; i < fd_count; i++)
+			close(fds[i]);
+		if (message_unpack(buffer, (size_t)length, sizeof message.header, &message,
+			    sizeof message) < 0 ||
+			message.header.type != WIRE_BUFFER)
+			continue;
+		if (message.slot != *slots)
+			fail(NULL, "slots out of order");
+		*slots += 1;
+		buffer_fds += (unsigned)fd_count;
+	}
+	if (length != -EAGAIN)
+		fail(NULL, "hung up");
+	return buffer_fds;
+}
+
+static void slow(const char *path, unsigned slots)
+{
+	int fd = say_hello(path, WIRE_FEATURE_DMABUF);
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+	unsigned got = 0;
+
+	say("waiting");
+	await_line();
+	printf("%u at first\n", drain(fd, &got));
+	while (got < slots) {
+		if (poll(&readable, 1, PATIENCE_MSEC) != 1)
+			fail(NULL, "the rest does not come");
+		(void)drain(fd, &got);
+	}
+	say("all");
 	close(fd);
 }
 
@@ -302,6 +360,10 @@ int main(int argc, char **argv)
 		return 2;
 	if (strcmp(argv[2], "refused") == 0) {
 		refused(argv[1]);
+		return 0;
+	}
+	if (strcmp(argv[2], "slow") == 0 && argc == 4) {
+		slow(argv[1], (unsigned)atoi(argv[3]));
 		return 0;
 	}
 	if (camtap_new(&camera) < 0 || camtap_set_socket(camera, argv[1]) < 0 ||

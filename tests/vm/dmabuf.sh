@@ -106,6 +106,19 @@ refused() {
 	echo "ok what cannot be is refused: $(cat /tmp/refused)"
 }
 
+# fds that wait in a queue count against the daemon: only some are sent to one that does not receive.
+slow() {
+	start --memory dmabuf --slots 20
+	probe slow slow 20
+	await 10 says /tmp/slow waiting
+	camtap hz --socket $socket --count 30 >/dev/null || fail "others must wait for it"
+	echo >&3
+	wait "$slow" || fail "slow: $(cat /tmp/slow)"
+	says /tmp/slow '^8 at first' || fail "slow: $(cat /tmp/slow)"
+	stop
+	echo "ok a reader that does not receive keeps $(head -2 /tmp/slow | tail -1)"
+}
+
 # The device goes and comes back; a frame of before stays as it is, and is counted.
 hold() {
 	start --memory dmabuf
