@@ -199,13 +199,17 @@ static int give_slots(struct camera *camera, const uint32_t *slots, uint32_t cou
 
 static int supply(struct camera *camera)
 {
+	struct pool *pool = camera->pool;
 	uint32_t slots[POOL_SLOTS_MAX], count, expelled;
+	bool waited = pool->writing < pool->slots_needed;
 
 	pthread_mutex_lock(&camera->lock);
-	expelled = camera->pool->expelled;
+	expelled = pool->expelled;
 	count = take_slots(camera, clock_now(), slots);
-	expelled = camera->pool->expelled - expelled;
+	expelled = pool->expelled - expelled;
 	pthread_mutex_unlock(&camera->lock);
+	if (waited) /* for readers: from now on the source may be waited for */
+		camera->alive_ns = clock_now();
 	if (expelled > 0)
 		camera_notify(camera->notify_fd);
 	return give_slots(camera, slots, count);

@@ -235,6 +235,39 @@ static int setup_slow_device(void **state)
 	return 0;
 }
 
+/* The lossless reader holds every frame for longer than the stall timeout, and the device then
+ * needs a moment to fill the slot that it gets. */
+static void a_source_that_waits_for_readers_has_not_stalled(void **state)
+{
+	struct camera_bench *bench = *state;
+	struct camera_counters counters;
+
+	bench->reader.pool.lossless = true;
+	bench->fake.lags = true;
+	fake_source_play(&bench->fake, good, 40);
+	camera_bench_run(bench);
+	camera_bench_wait_frames(bench, bench->options.slots);
+	camera_bench_watch(bench, 200);
+	assert_int_equal(camera_bench_frames(bench), bench->options.slots);
+	camera_count(bench->camera, &counters);
+	assert_int_equal(counters.pool_empty, 1);
+	assert_int_equal(fake_source_slots(&bench->fake), 0);
+
+	for (unsigned i = 1; i <= 10; i++) {
+		uint64_t generation;
+		uint32_t slot = slot_of(bench->pool, i, &generation);
+		guard_word *word = (guard_word *)(bench->words[0] + (size_t)slot * GUARD_STRIDE);
+
+		assert_int_equal(guard_take(word, generation), GUARD_DONE);
+		assert_int_not_equal(guard_release(word, generation), GUARD_GONE);
+		camera_poke(bench->camera);
+		camera_bench_wait_frames(bench, bench->options.slots + i);
+		camera_bench_watch(bench, 50); /* longer than the stall timeout */
+	}
+	assert_int_equal(fake_source_calls(&bench->fake, FAKE_START), 1);
+	assert_int_equal(camera_bench_snapshot(bench).state, CAMERA_STREAMING);
+}
+
 /* ---- errors and the back-off ---- */
 
 static void the_back_off_grows_to_a_second_and_people_are_told_once(void **state)
@@ -537,6 +570,7 @@ int main(void)
 			nothing_stalls_that_may_be_silent, setup_no_device, teardown),
 		cmocka_unit_test_setup_teardown(
 			nothing_stalls_that_may_be_silent, setup_slow_device, teardown),
+		TEST(a_source_that_waits_for_readers_has_not_stalled),
 		TEST(the_back_off_grows_to_a_second_and_people_are_told_once),
 		TEST(a_device_that_comes_back_is_not_waited_for),
 		TEST(an_error_anywhere_ends_the_epoch_and_not_the_camera),
