@@ -611,6 +611,8 @@ static enum camera_state state_streaming(struct camera *camera)
 
 	if (outcome != STREAM_STALLED)
 		return leave_stream(camera, outcome, error);
+	if (camera->recovering && camera->snapshot.error == ETIMEDOUT)
+		return CAMERA_STALLED; /* it was opened anew because of that, as people know */
 	snprintf(text, sizeof text, "no frame for %.3g s: it is started anew",
 		(double)patience(camera) / NSEC_PER_SEC);
 	complain(camera, CAMERA_STALLED, -ETIMEDOUT, text);

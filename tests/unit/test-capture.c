@@ -170,6 +170,20 @@ static void a_silent_device_is_started_anew_then_opened_anew(void **state)
 	}
 }
 
+static void people_are_told_once_of_a_device_that_stays_silent(void **state)
+{
+	static const enum camera_state told[] = {
+		CAMERA_OPENING, CAMERA_STREAMING, CAMERA_STALLED, CAMERA_BACKOFF};
+	struct camera_bench *bench = *state;
+
+	camera_bench_run(bench);
+	camera_bench_wait_calls(bench, FAKE_OPEN, 5);
+	assert_told(bench, told, 4);
+	/* no frame came: the back-off goes on growing */
+	for (unsigned i = 1; i <= 4; i++)
+		assert_true(pause_before(bench, i) >= (50 << i) * NSEC_PER_MSEC);
+}
+
 static void stalls_keep_no_slots(void **state)
 {
 	struct camera_bench *bench = *state;
@@ -563,6 +577,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_silent_device_is_started_anew_then_opened_anew),
+		TEST(people_are_told_once_of_a_device_that_stays_silent),
 		TEST(stalls_keep_no_slots),
 		cmocka_unit_test_setup_teardown(
 			nothing_stalls_that_may_be_silent, setup_without_timeout, teardown),
