@@ -223,7 +223,8 @@ static void describe(
 		.capture_time_ns = from->capture_time_ns,
 		.media_time_ns = from->media_time_ns,
 		.sequence = from->sequence,
-		.flags = from->flags | (from->lost > 0 ? POOL_FRAME_DISCONTINUITY : 0) |
+		.flags = from->flags |
+			 (from->lost > 0 || camera->interrupted ? POOL_FRAME_DISCONTINUITY : 0) |
 			 (from->damage != SOURCE_DAMAGE_NONE ? POOL_FRAME_BAD : 0),
 		.capture_clock = from->capture_clock,
 		.field = from->field,
@@ -278,6 +279,7 @@ static int deliver(struct camera *camera, const struct source_frame *from)
 	int error;
 
 	describe(camera, from, &frame);
+	camera->interrupted = false;
 	pthread_mutex_lock(&camera->lock);
 	now = clock_now();
 	pool_publish(pool, from->slot, &frame, now);
@@ -453,6 +455,7 @@ static int start(struct camera *camera)
 	for (uint32_t i = 0; i < slots.count; i++)
 		slots.slots[i] = pool_slot_data(camera->pool, i);
 	camera->starved = false;
+	camera->interrupted = camera->pool->newest > 0;
 	return camera->source->ops->start(camera->source, &slots);
 }
 

@@ -170,6 +170,21 @@ static void a_silent_device_is_started_anew_then_opened_anew(void **state)
 	}
 }
 
+static void who_reads_on_after_a_stall_sees_that_frames_were_lost(void **state)
+{
+	struct camera_bench *bench = *state;
+
+	fake_source_play(&bench->fake, good, 2);
+	fake_source_play(&bench->fake, silence, 1);
+	fake_source_play(&bench->fake, good, 2);
+	camera_bench_run(bench);
+	camera_bench_wait_frames(bench, 4);
+	for (uint64_t position = 1; position <= 4; position++)
+		assert_int_equal(
+			descriptor(bench->pools[0], position).flags & POOL_FRAME_DISCONTINUITY,
+			position == 3 ? POOL_FRAME_DISCONTINUITY : 0);
+}
+
 static void people_are_told_once_of_a_device_that_stays_silent(void **state)
 {
 	static const enum camera_state told[] = {
@@ -577,6 +592,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_silent_device_is_started_anew_then_opened_anew),
+		TEST(who_reads_on_after_a_stall_sees_that_frames_were_lost),
 		TEST(people_are_told_once_of_a_device_that_stays_silent),
 		TEST(stalls_keep_no_slots),
 		cmocka_unit_test_setup_teardown(
