@@ -237,13 +237,17 @@ static int give_slots(struct camera *camera, const uint32_t *slots, uint32_t cou
 
 static int supply(struct camera *camera)
 {
+	struct pool *pool = camera->pool;
 	uint32_t slots[POOL_SLOTS_MAX], count, expelled;
+	bool waited = pool->writing < pool->slots_needed;
 
 	pthread_mutex_lock(&camera->lock);
-	expelled = camera->pool->expelled;
+	expelled = pool->expelled;
 	count = take_slots(camera, clock_now(), slots);
-	expelled = camera->pool->expelled - expelled;
+	expelled = pool->expelled - expelled;
 	pthread_mutex_unlock(&camera->lock);
+	if (waited) /* for readers: from now on the source may be waited for */
+		camera->alive_ns = clock_now();
 	if (expelled > 0)
 		camera_notify(camera->notify_fd);
 	return give_slots(camera, slots, count);
@@ -257,7 +261,8 @@ static void describe(
 		.capture_time_ns = from->capture_time_ns,
 		.media_time_ns = from->media_time_ns,
 		.sequence = from->sequence,
-		.flags = from->flags | (from->lost > 0 ? POOL_FRAME_DISCONTINUITY : 0) |
+		.flags = from->flags |
+			 (from->lost > 0 || camera->interrupted ? POOL_FRAME_DISCONTINUITY : 0) |
 			 (from->damage != SOURCE_DAMAGE_NONE ? POOL_FRAME_BAD : 0),
 		.capture_clock = from->capture_clock,
 		.field = from->field,
@@ -313,6 +318,7 @@ static int deliver(struct camera *camera, const struct source_frame *from)
 	int error;
 
 	describe(camera, from, &frame);
+	camera->interrupted = false;
 	pthread_mutex_lock(&camera->lock);
 	now = clock_now();
 	pool_publish(pool, from->slot, &frame, now);
@@ -488,6 +494,7 @@ static int start(struct camera *camera)
 	for (uint32_t i = 0; i < slots.count; i++)
 		slots.slots[i] = pool_slot_data(camera->pool, i);
 	camera->starved = false;
+	camera->interrupted = camera->pool->newest > 0;
 	return camera->source->ops->start(camera->source, &slots);
 }
 
@@ -646,6 +653,8 @@ static enum camera_state state_streaming(struct camera *camera)
 
 	if (outcome != STREAM_STALLED)
 		return leave_stream(camera, outcome, error);
+	if (camera->recovering && camera->snapshot.error == ETIMEDOUT)
+		return CAMERA_STALLED; /* it was opened anew because of that, as people know */
 	snprintf(text, sizeof text, "no frame for %.3g s: it is started anew",
 		(double)patience(camera) / NSEC_PER_SEC);
 	complain(camera, CAMERA_STALLED, -ETIMEDOUT, text);

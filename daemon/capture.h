@@ -47,6 +47,7 @@ struct camera {
 	/* Frames were missing, and people were told why: they are told of the next state when the
 	 * first frame has come, not of each attempt. */
 	bool recovering;
+	bool interrupted; /* started anew within the epoch: how much was lost, nobody knows */
 	int64_t realtime_due_ns;
 	bool starved; /* no slot could be had; counted once */
 };
