@@ -276,7 +276,8 @@ static void on_bye(struct camtap *camera, const struct incoming *message, bool r
 	message_printable(text, sizeof(text), bye.text, sizeof(bye.text));
 	if (bye.code == WIRE_CODE_SHUTDOWN) {
 		connection_lose(camera);
-	} else if (refused && (refusal_is_final(bye.code) || !camera->was_attached)) {
+	} else if (bye.code == WIRE_CODE_STREAM || bye.code == WIRE_CODE_ACCESS ||
+		   (refused && (refusal_is_final(bye.code) || !camera->was_attached))) {
 		connection_give_up(camera, refusal(bye.code), text);
 	} else {
 		connection_dismissed(camera, text);

@@ -16,16 +16,14 @@
  * (docs/architecture.md draws it with all its edges; camera_set_state() is the one place where it
  * changes, and logs it.)
  *
- * Two threads meet here under one short, priority-inheriting lock. The capture thread owns the
- * source, makes the pools and takes, publishes and discards slots. The server thread attaches and
- * drops readers, and is the only one that destroys a pool. The capture thread tells the server
- * thread by an eventfd that something has changed, and is woken by another.
+ * The capture thread owns the source and is the producer of the native stream (stream.h), whose
+ * lock guards the state, too. The server thread is told by an eventfd that something has changed,
+ * and wakes the capture thread by another.
  */
 
-#include "announce.h"
 #include "pinned.h"
-#include "pool.h"
 #include "source.h"
+#include "stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,13 +44,6 @@ enum camera_state {
 
 const char *camera_state_to_string(enum camera_state state);
 
-/* A reader as camera and pool know it; embedded in the client. */
-struct camera_reader {
-	struct pool_reader pool;
-	struct announce_target target;
-	struct camera_reader *next_retired;
-};
-
 /* The state at one moment. */
 struct camera_snapshot {
 	uint64_t version; /* changes with the state or the text */
@@ -64,10 +55,10 @@ struct camera_snapshot {
 };
 
 /* `source` and `pinned` stay the caller's; `notify_fd` is an eventfd, written whenever the server
- * thread should look (camera_snapshot, camera_take_*). `send_unit_ns`: announce_calibrate(). */
+ * thread should look (camera_snapshot, stream_*). `send_unit_ns`: announce_calibrate(). */
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
 	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera);
-/* Stops the capture thread, gives the current pool up (camera_take_finished() returns it). */
+/* Stops the capture thread, gives the current pool up (stream_take_finished() returns it). */
 void camera_stop(struct camera *camera);
 void camera_destroy(struct camera *camera);
 
@@ -79,40 +70,12 @@ int camera_try(const struct options *options, struct source *source, char error[
 
 /* How many readers are attached (linked or not): more than none keeps the source open. */
 void camera_set_readers(struct camera *camera, uint32_t readers);
-/* A reader gave something back or left: the source may go on (lossless). */
-void camera_poke(struct camera *camera);
 void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot);
 
-/* The current pool or NULL; valid until camera_take_finished() has returned it. */
-struct pool *camera_pool(struct camera *camera);
-/* The next pool that is over, or NULL. Readers linked into it must be forgotten, without unlinking,
- * before it is destroyed. */
-struct pool *camera_take_finished(struct camera *camera);
+/* The native stream, which the capture thread produces. */
+struct stream *camera_stream(struct camera *camera);
 
-/* Links a reader into `pool`. False if that is not the current pool any more. */
-bool camera_link(struct camera *camera, struct pool *pool, struct camera_reader *reader);
-/* Unlinks a reader from the current pool, if it is linked. The reader is then in the retired list:
- * it must stay as it is (target fd open, guard mapped) until camera_take_retired() returns it. */
-void camera_retire(struct camera *camera, struct camera_reader *reader);
-/* A retired reader that the capture thread cannot be using any more, or NULL. */
-struct camera_reader *camera_take_retired(struct camera *camera);
-
-/* The reader is rung by the capture thread again. It must be rung once after this: a frame that was
- * published just before was announced without it. */
-void camera_clear_suspect(struct camera *camera, struct camera_reader *reader);
-
-/* The FRAME message of the newest frame of the current pool; false if there is none. */
-bool camera_newest(struct camera *camera, struct wire_frame *ret_frame);
-
-/* Of the current pool and all before it. */
-struct camera_counters {
-	uint64_t published, dropped_driver, corrupt, pool_empty, client_slow, revoked;
-	uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* what `corrupt` is made of */
-};
-
-void camera_count(struct camera *camera, struct camera_counters *ret_counters);
-
-/* How many slots a reader holds now; 0 if it is not linked. */
-uint32_t camera_reader_leases(struct camera *camera, const struct camera_reader *reader);
+/* Frames that were no good, by what was wrong with them. */
+void camera_count_damaged(struct camera *camera, uint64_t ret_counts[SOURCE_DAMAGE_COUNT]);
 
 #endif

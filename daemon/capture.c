@@ -23,11 +23,11 @@ static void look(struct camera *camera)
 {
 	/* an exchange: what is loaded below must not be older than the flag that is cleared here */
 	(void)atomic_exchange_explicit(&camera->attention, false, memory_order_acq_rel);
-	pthread_mutex_lock(&camera->lock);
+	pthread_mutex_lock(&camera->stream.lock);
 	camera->wanted = camera->readers;
 	camera->quitting = camera->quit;
-	camera->leaving = camera->abandoned;
-	pthread_mutex_unlock(&camera->lock);
+	camera->leaving = camera->stream.abandoned;
+	pthread_mutex_unlock(&camera->stream.lock);
 	if (camera->options->always_on && camera->wanted == 0)
 		camera->wanted = 1;
 }
@@ -85,12 +85,12 @@ static int plan(const struct options *options, const struct source_format *forma
 		return result;
 	}
 	ret_plan->max_leases = options->max_leases;
-	ret_plan->reader_max = options->max_clients;
+	ret_plan->reader_max = options->max_clients + options->max_streams;
 	if (ret_plan->size + pinned > options->memory_limit) {
 		snprintf(error, SOURCE_TEXT_SIZE,
 			"no memory for the pool: %" PRIu64 " MiB (%" PRIu32 " slots), with %" PRIu64
-			" MiB that clients keep of old ones, are over the limit of %" PRIu64
-			" MiB: raise --memory-limit or lower --slots",
+			" MiB of other streams and of old pools that clients keep, are over the "
+			"limit of %" PRIu64 " MiB: raise --memory-limit or lower --slots",
 			ret_plan->size >> 20, ret_plan->slot_count, pinned >> 20,
 			options->memory_limit >> 20);
 		return -ENOMEM;
@@ -183,46 +183,44 @@ int camera_try(const struct options *options, struct source *source, char error[
 	return result;
 }
 
+/* A pool of which no frame has been seen yet is as good as a new one: a device that is opened again
+ * and again, and gives nothing, must not cost one each time. */
+static bool keep_pool(struct camera *camera)
+{
+	const struct pool *pool = camera->stream.pool;
+
+	if (pool != NULL && pool->newest == 0 && pool->buffers == NULL &&
+		memcmp(&camera->format, &camera->pool_format, sizeof camera->format) == 0)
+		return true;
+	if (pool != NULL)
+		stream_give_up_pool(&camera->stream);
+	return false;
+}
+
 static int pool_install(struct camera *camera, char error[SOURCE_TEXT_SIZE])
 {
 	struct pool *pool;
 	int result;
 
+	if (keep_pool(camera))
+		return 0;
+
 	result = make_pool(camera->options, camera->source, &camera->format,
-		pinned_bytes(camera->pinned), &pool, error);
+		pinned_all_bytes(camera->pinned), &pool, error);
 	if (result < 0)
 		return result;
-	pthread_mutex_lock(&camera->lock);
-	camera->pool = pool;
+	pool->reserved = pool->planned_size;
+	(void)pinned_reserve(camera->pinned, pool->reserved, UINT64_MAX); /* looked at before */
+	pthread_mutex_lock(&camera->stream.lock);
 	camera->snapshot.transfer = camera->format.transfer;
 	camera->snapshot.version++;
-	pthread_mutex_unlock(&camera->lock);
-	camera_notify(camera->notify_fd);
+	pthread_mutex_unlock(&camera->stream.lock);
+	camera->pool_format = camera->format;
+	stream_install_pool(&camera->stream, pool);
 	return 0;
 }
 
 /* ---- streaming ---- */
-
-/* Takes slots until the source has its reserve again. Under the lock; returns how many, in
- * `ret_slots`. */
-static uint32_t take_slots(struct camera *camera, int64_t now, uint32_t ret_slots[POOL_SLOTS_MAX])
-{
-	struct pool *pool = camera->pool;
-	uint32_t taken = 0;
-
-	while (pool->writing < pool->reserve) {
-		enum pool_outcome outcome = pool_take_slot(pool, now, &ret_slots[taken]);
-
-		if (outcome != POOL_TAKEN)
-			break;
-		taken++;
-	}
-	if (pool->writing == 0 && !camera->starved)
-		atomic_fetch_add_explicit(
-			&pool->header->counters.pool_empty, 1, memory_order_relaxed);
-	camera->starved = pool->writing == 0;
-	return taken;
-}
 
 static int give_slots(struct camera *camera, const uint32_t *slots, uint32_t count)
 {
@@ -237,19 +235,12 @@ static int give_slots(struct camera *camera, const uint32_t *slots, uint32_t cou
 
 static int supply(struct camera *camera)
 {
-	struct pool *pool = camera->pool;
-	uint32_t slots[POOL_SLOTS_MAX], count, expelled;
+	struct pool *pool = camera->stream.pool;
 	bool waited = pool->writing < pool->slots_needed;
+	uint32_t slots[POOL_SLOTS_MAX], count = stream_take_slots(&camera->stream, slots);
 
-	pthread_mutex_lock(&camera->lock);
-	expelled = pool->expelled;
-	count = take_slots(camera, clock_now(), slots);
-	expelled = pool->expelled - expelled;
-	pthread_mutex_unlock(&camera->lock);
 	if (waited) /* for readers: from now on the source may be waited for */
 		camera->alive_ns = clock_now();
-	if (expelled > 0)
-		camera_notify(camera->notify_fd);
 	return give_slots(camera, slots, count);
 }
 
@@ -290,84 +281,36 @@ static void describe(
 	*ret_frame = frame;
 }
 
-static void copy_targets(struct camera *camera)
-{
-	struct pool *pool = camera->pool;
-
-	camera->announcer.target_count = pool->reader_count;
-	for (uint32_t i = 0; i < pool->reader_count; i++) {
-		struct camera_reader *reader =
-			(struct camera_reader *)((char *)pool->readers[i] -
-						 offsetof(struct camera_reader, pool));
-
-		camera->announcer.targets[i] = &reader->target;
-	}
-}
-
 /* One frame: publish it, give the source its next slot, then announce. */
 static int deliver(struct camera *camera, const struct source_frame *from)
 {
-	struct pool *pool = camera->pool;
-	struct pool_counters *counters = &pool->header->counters;
-	uint32_t slots[POOL_SLOTS_MAX], count, expelled = pool->expelled;
+	struct stream_publication publication;
+	uint32_t slots[POOL_SLOTS_MAX], count;
 	struct pool_frame frame;
-	struct wire_frame message;
-	uint64_t missed = 0;
-	bool tell;
-	int64_t now;
 	int error;
 
 	describe(camera, from, &frame);
 	camera->interrupted = false;
-	pthread_mutex_lock(&camera->lock);
-	now = clock_now();
-	pool_publish(pool, from->slot, &frame, now);
-	camera_frame_message(pool, &frame, from->slot, &message);
-	count = take_slots(camera, now, slots);
-	copy_targets(camera);
-	camera->announcing = true;
-	pthread_mutex_unlock(&camera->lock);
-
+	count = stream_publish(&camera->stream, from->slot, &frame, &publication, slots);
 	error = give_slots(camera, slots, count);
-	tell = announce(&camera->announcer, &message, &missed) == ANNOUNCE_SUSPECT;
-
-	pthread_mutex_lock(&camera->lock);
-	camera->announcing = false;
-	tell = tell || camera->retired != NULL || pool->expelled != expelled;
-	pthread_mutex_unlock(&camera->lock);
-	if (tell)
-		camera_notify(camera->notify_fd);
-	if (missed > 0)
-		atomic_fetch_add_explicit(&counters->client_slow, missed, memory_order_relaxed);
+	stream_announce(&camera->stream, &publication);
 	if (from->lost > 0)
-		atomic_fetch_add_explicit(
-			&counters->dropped_driver, from->lost, memory_order_relaxed);
-	if (now >= camera->realtime_due_ns) {
-		atomic_store_explicit(&pool->header->realtime_offset,
-			clock_read(CLOCK_REALTIME) - clock_now(), memory_order_relaxed);
-		camera->realtime_due_ns = now + NSEC_PER_SEC;
-	}
+		atomic_fetch_add_explicit(&camera->stream.pool->header->counters.dropped_driver,
+			from->lost, memory_order_relaxed);
 	return error;
-}
-
-static void discard(struct camera *camera, uint32_t slot)
-{
-	pthread_mutex_lock(&camera->lock);
-	pool_discard(camera->pool, slot);
-	pthread_mutex_unlock(&camera->lock);
 }
 
 /* A frame that is no good: counted, and only published, with a flag, if the administrator wants to
  * see such frames. */
 static int deliver_damaged(struct camera *camera, const struct source_frame *frame)
 {
-	struct pool_counters *counters = &camera->pool->header->counters;
+	struct pool_counters *counters = &camera->stream.pool->header->counters;
 
 	atomic_fetch_add_explicit(&counters->corrupt, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&camera->damaged[frame->damage], 1, memory_order_relaxed);
 	if (camera->options->publish_bad)
 		return deliver(camera, frame);
-	discard(camera, frame->slot);
+	stream_discard(&camera->stream, frame->slot);
 	return supply(camera);
 }
 
@@ -404,7 +347,7 @@ static int64_t stall_deadline(const struct camera *camera)
 {
 	int64_t timeout = patience(camera);
 
-	if (timeout == 0 || camera->pool->writing < camera->pool->slots_needed)
+	if (timeout == 0 || camera->stream.pool->writing < camera->stream.pool->slots_needed)
 		return INT64_MAX;
 	return camera->alive_ns + timeout;
 }
@@ -488,25 +431,24 @@ static enum stream_outcome stream(struct camera *camera, int *ret_error)
 /* Starts the source on the slots of the pool. */
 static int start(struct camera *camera)
 {
-	struct source_slots slots = {.count = camera->pool->slot_count,
-		.size = (uint32_t)camera->pool->header->slot_stride};
+	struct source_slots slots = {.count = camera->stream.pool->slot_count,
+		.size = (uint32_t)camera->stream.pool->header->slot_stride};
 
 	for (uint32_t i = 0; i < slots.count; i++)
-		slots.slots[i] = pool_slot_data(camera->pool, i);
-	camera->starved = false;
-	camera->interrupted = camera->pool->newest > 0;
+		slots.slots[i] = pool_slot_data(camera->stream.pool, i);
+	camera->interrupted = camera->stream.pool->newest > 0;
 	return camera->source->ops->start(camera->source, &slots);
 }
 
 /* Stops it. The slots that it had are nobody's again. */
 static void stop(struct camera *camera)
 {
-	struct pool *pool = camera->pool;
+	struct pool *pool = camera->stream.pool;
 
 	camera->source->ops->stop(camera->source);
 	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
 		if (pool->slots[slot].state == POOL_SLOT_WRITING)
-			discard(camera, slot);
+			stream_discard(&camera->stream, slot);
 }
 
 /* ---- the states: each handler stays in its state until it can name the next ---- */
@@ -524,7 +466,9 @@ static enum camera_state fail(struct camera *camera, int error, const char *text
 	enum camera_state state =
 		camera->source->ops->restartable ? CAMERA_BACKOFF : CAMERA_FINISHED;
 
-	camera_give_up_pool(camera);
+	if (state == CAMERA_FINISHED || camera->stream.pool == NULL ||
+		camera->stream.pool->newest > 0)
+		stream_give_up_pool(&camera->stream); /* else for the next attempt: keep_pool() */
 	complain(camera, state, error, text);
 	return state;
 }
@@ -554,6 +498,7 @@ static enum camera_state state_opening(struct camera *camera)
 		look(camera);
 		if (camera->quitting || (camera->wanted == 0 && source->ops->restartable)) {
 			source->ops->close(source);
+			stream_give_up_pool(&camera->stream);
 			return CAMERA_IDLE;
 		}
 	}
@@ -569,16 +514,6 @@ static enum camera_state state_opening(struct camera *camera)
 	return CAMERA_WAITING;
 }
 
-static uint32_t linked(struct camera *camera)
-{
-	uint32_t count;
-
-	pthread_mutex_lock(&camera->lock);
-	count = camera->pool->reader_count;
-	pthread_mutex_unlock(&camera->lock);
-	return count;
-}
-
 static enum camera_state state_waiting(struct camera *camera)
 {
 	struct source *source = camera->source;
@@ -588,10 +523,11 @@ static enum camera_state state_waiting(struct camera *camera)
 		if (camera->quitting || camera->leaving ||
 			(camera->wanted == 0 && source->ops->restartable)) {
 			source->ops->close(source);
-			camera_give_up_pool(camera);
+			stream_give_up_pool(&camera->stream);
 			return CAMERA_IDLE;
 		}
-		if (camera->options->always_on || linked(camera) >= camera->options->wait_readers)
+		if (camera->options->always_on ||
+			stream_linked_count(&camera->stream) >= camera->options->wait_readers)
 			return CAMERA_STREAMING;
 		if (camera->recovering &&
 			camera->options->wait_readers > 1) { /* not the source's fault */
@@ -624,14 +560,14 @@ static enum camera_state leave_stream(struct camera *camera, enum stream_outcome
 	source->ops->close(source);
 	switch (outcome) {
 	case STREAM_UNWANTED:
-		camera_give_up_pool(camera);
+		stream_give_up_pool(&camera->stream);
 		return CAMERA_IDLE;
 	case STREAM_ENDED:
 		return CAMERA_ENDED;
 	case STREAM_CHANGED:
-		if (camera->pool->newest == 0) /* again and again? */
+		if (camera->stream.pool->newest == 0) /* again and again? */
 			return fail(camera, -EAGAIN, text);
-		camera_give_up_pool(camera);
+		stream_give_up_pool(&camera->stream);
 		complain(camera, CAMERA_OPENING, 0, text);
 		return CAMERA_OPENING;
 	case STREAM_STALLED:
@@ -686,10 +622,10 @@ static enum camera_state state_backoff(struct camera *camera)
 		camera->backoff_ns = BACKOFF_MAX_NS;
 	for (;;) {
 		look(camera);
-		if (camera->quitting)
-			return CAMERA_FINISHED;
-		if (camera->wanted == 0)
-			return CAMERA_IDLE;
+		if (camera->quitting || camera->wanted == 0) {
+			stream_give_up_pool(&camera->stream);
+			return camera->quitting ? CAMERA_FINISHED : CAMERA_IDLE;
+		}
 		if (clock_now() >= deadline || sleep_until(camera, watch, POLLIN, deadline))
 			return CAMERA_OPENING;
 	}
@@ -700,7 +636,7 @@ static enum camera_state state_ended(struct camera *camera)
 	for (;;) {
 		look(camera);
 		if (camera->quitting || camera->leaving || camera->wanted == 0) {
-			camera_give_up_pool(camera);
+			stream_give_up_pool(&camera->stream);
 			return camera->source->ops->restartable && !camera->quitting
 				       ? CAMERA_IDLE
 				       : CAMERA_FINISHED;

@@ -18,19 +18,9 @@ struct camera {
 	pthread_t thread;
 	bool thread_running;
 
-	pthread_mutex_t lock;
-	/* Under the lock: */
+	struct stream stream; /* the native one; its lock guards what follows, too: */
 	struct camera_snapshot snapshot;
-	struct pool *pool;           /* of this epoch */
-	struct pool *finished;       /* of past epochs, for the server thread to destroy */
-	struct camera_counters past; /* of the pools before this one */
-	struct camera_reader *retired;
-	bool announcing; /* the capture thread uses the targets that it copied */
 	uint32_t readers;
-	/* A recording's last reader has left: it begins anew with the next, even if that one comes
-	 * before the capture thread has seen that there was none. Until then there is no pool for
-	 * anybody. */
-	bool abandoned;
 	bool quit;
 
 	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
@@ -38,9 +28,9 @@ struct camera {
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	struct announcer announcer;
-	uint32_t wanted;        /* copies of what is under the lock */
-	bool quitting, leaving; /* quit and abandoned */
+	struct source_format pool_format; /* for which the pool was made */
+	uint32_t wanted;                  /* copies of what is under the lock */
+	bool quitting, leaving;           /* quit and abandoned */
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t alive_ns; /* when the source last gave a frame, or was started */
@@ -48,8 +38,6 @@ struct camera {
 	 * first frame has come, not of each attempt. */
 	bool recovering;
 	bool interrupted; /* started anew within the epoch: how much was lost, nobody knows */
-	int64_t realtime_due_ns;
-	bool starved; /* no slot could be had; counted once */
 };
 
 /* The capture thread: runs until the camera quits or has finished. `userdata` is the camera. */
@@ -60,12 +48,5 @@ void camera_notify(int fd);
 
 /* The only place where the state changes. `error` is a positive errno or 0. Capture thread. */
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text);
-
-/* The epoch is over: the pool, if there is one, goes to the server thread. */
-void camera_give_up_pool(struct camera *camera);
-
-/* The FRAME message of the frame in `slot`. Under the lock. */
-void camera_frame_message(const struct pool *pool, const struct pool_frame *frame, uint32_t slot,
-	struct wire_frame *ret_message);
 
 #endif

@@ -182,6 +182,11 @@ static int send_source(struct client *client)
 	camera_snapshot(client->server->camera, &snapshot);
 	message_init(&source.header, WIRE_SOURCE, sizeof source);
 	source.state = wire_state(&snapshot);
+	/* the recording is over, and its last frames are not all made yet */
+	client->told_early = source.state == WIRE_SOURCE_ENDED &&
+			     server_is_behind(client->server, client->stream);
+	if (client->told_early)
+		source.state = WIRE_SOURCE_ONLINE;
 	source.error = snapshot.error;
 	source.since_ns = snapshot.since_realtime_ns;
 	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
@@ -408,11 +413,6 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		return;
 	}
 	hello.stream[sizeof hello.stream - 1] = '\0';
-	if (hello.stream[0] != '\0') {
-		say_no(client, WIRE_CODE_STREAM,
-			"this camera offers its native stream only: leave --stream out");
-		return;
-	}
 	client->mode = hello.mode;
 	if (options->lossless && client->mode == WIRE_MODE_READ)
 		client->mode = WIRE_MODE_LOSSLESS;
@@ -431,6 +431,15 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 			"not take: update it, or start camtapd with --memory auto");
 		return;
 	}
+	if (hello.stream[0] != '\0' && client->mode != WIRE_MODE_OBSERVE) {
+		char why[WIRE_TEXT_SIZE];
+		enum wire_code code = server_join_stream(server, client, hello.stream, why);
+
+		if (code != 0) {
+			say_no(client, code, why);
+			return;
+		}
+	}
 	message_printable(client->name, sizeof client->name, hello.name,
 		strnlen(hello.name, sizeof hello.name));
 	if (hello.features & WIRE_FEATURE_DOORBELL && client->mode != WIRE_MODE_OBSERVE &&
@@ -448,8 +457,8 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 	client->state = CLIENT_ATTACHED;
 	server_count_readers(server);
 	client->owed |= CLIENT_OWED_WELCOME | CLIENT_OWED_SOURCE;
-	pool = camera_pool(server->camera);
-	if (pool != NULL && client_reads(client))
+	pool = client->stream != NULL ? stream_pool(client->stream) : NULL;
+	if (pool != NULL)
 		client_offer_pool(client, pool); /* flushes */
 	else
 		flush(client);
@@ -460,18 +469,18 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
  * takes). */
 static void clear(struct client *client)
 {
-	struct camera *camera = client->server->camera;
+	struct stream *stream = client->stream;
 	struct wire_frame newest;
 
-	camera_clear_suspect(camera, &client->reader);
+	stream_clear_suspect(stream, &client->reader);
 	if (client->ready) {
 		client->ready = false;
 		client->reader.pool.words = client->guard.base;
-		if (!camera_link(camera, client->pool, &client->reader))
+		if (!stream_link(stream, client->pool, &client->reader))
 			return; /* that epoch is over; the next FORMAT is on its way */
 	}
 	if (client->pool != NULL && client->reader.pool.words != NULL &&
-		camera_newest(camera, &newest) && newest.epoch == client->pool->header->epoch)
+		stream_newest(stream, &newest) && newest.epoch == client->pool->header->epoch)
 		(void)announce_one(&client->reader.target, &newest);
 	flush(client); /* what was kept from it */
 }
@@ -608,7 +617,7 @@ static void receive(struct client *client)
 	}
 	/* whatever it said: a lossless reader may have given something back */
 	if (client->mode == WIRE_MODE_LOSSLESS)
-		camera_poke(client->server->camera);
+		client->stream->wake_producer(client->stream);
 }
 
 /* ---- events ---- */
@@ -648,6 +657,17 @@ static int on_hello_timeout(sd_event_source *source, uint64_t usec, void *userda
 
 /* ---- life ---- */
 
+/* Its stream's producer has let go of it. */
+static void on_released(struct stream_reader *reader)
+{
+	struct client *client = (struct client *)((char *)reader - offsetof(struct client, reader));
+	int fds[4] = {client->socket, client->doorbell[0], client->doorbell[1], client->peer.pidfd};
+
+	server_leave_stream(client->server, client->stream);
+	guard_memory_discard(&client->guard, client->server->reaper);
+	reaper_close(client->server->reaper, fds, 4, client);
+}
+
 int client_create(struct server *server, int socket, struct client **ret_client)
 {
 	struct client *client = calloc(1, sizeof *client);
@@ -659,6 +679,8 @@ int client_create(struct server *server, int socket, struct client **ret_client)
 	client->number = ++server->client_numbers;
 	client->state = CLIENT_NEW;
 	client->socket = socket;
+	client->stream = camera_stream(server->camera);
+	client->reader.on_released = on_released;
 	client->doorbell[0] = client->doorbell[1] = -1;
 	client->since_realtime_ns = clock_read(CLOCK_REALTIME);
 	client->flood_window_ns = clock_now();
@@ -712,9 +734,9 @@ void client_hang_up(struct client *client)
 		client->next->previous = client->previous;
 	client->next = client->previous = NULL;
 	client_forget_controls(client);
-	camera_retire(server->camera, &client->reader);
+	stream_retire(client->stream, &client->reader);
 	server_count_readers(server);
-	/* the event loop goes on with camera_take_retired() */
+	/* the event loop goes on with stream_release_retired() */
 	(void)eventfd_write(server->notify_fd, 1);
 }
 
@@ -740,14 +762,6 @@ void client_close(struct client *client, enum wire_code code, const char *format
 			client->name, bye.text);
 	(void)message_send(client->socket, &bye.header, NULL, 0); /* a full queue hears nothing */
 	client_hang_up(client);
-}
-
-void client_reap(struct client *client)
-{
-	int fds[4] = {client->socket, client->doorbell[0], client->doorbell[1], client->peer.pidfd};
-
-	guard_memory_discard(&client->guard, client->server->reaper);
-	reaper_close(client->server->reaper, fds, 4, client);
 }
 
 void client_free(struct client *client)

@@ -63,6 +63,7 @@ struct client {
 	sd_event_source *io, *exit, *hello_timer, *retry_timer;
 	uint32_t owed;           /* enum client_owed */
 	uint64_t retry_usec;     /* the last pause of retry_timer */
+	bool told_early;         /* ONLINE instead of ENDED: to be told again */
 	bool ready;              /* READY came; linked in as soon as it is no suspect any more */
 	uint32_t unread_answers; /* messages with a document sent since its queue was empty */
 	uint32_t probes;         /* rings over budget in a row */
@@ -73,7 +74,9 @@ struct client {
 	struct pool *pool;                     /* whose FORMAT it was sent or is owed; NULL: none */
 	uint32_t buffers_sent, buffers_unread; /* slots of it; fds since its queue was empty */
 	struct guard_memory guard;
-	struct camera_reader reader;
+	struct stream *
+		stream; /* the one that it reads; the native one before HELLO, and of an observer */
+	struct stream_reader reader;
 };
 
 /* Takes over `socket`; it is accepted, or refused (NULL) with everything cleaned up. */
@@ -97,15 +100,8 @@ void client_probe(struct client *client);
 /* An answer for it, which it takes over. */
 void client_answer_controls(struct client *client, struct controls_request *answer);
 
-/* The capture thread has let go of it: to the reaper. */
-void client_reap(struct client *client);
 /* The reaper has closed its fds. */
 void client_free(struct client *client);
-
-static inline struct client *client_of_reader(struct camera_reader *reader)
-{
-	return (struct client *)((char *)reader - offsetof(struct client, reader));
-}
 
 static inline bool client_reads(const struct client *client)
 {

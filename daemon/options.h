@@ -38,6 +38,7 @@ struct options {
 	uint32_t max_clients;
 	uint32_t max_clients_per_uid;
 	uint32_t max_leases;
+	uint32_t max_streams; /* derived ones, each with a thread */
 	uint64_t lease_min_ns;
 	bool lossless;         /* every reader is lossless */
 	uint32_t wait_readers; /* start the source when that many are there; at least 1 */

@@ -3,6 +3,7 @@
 
 #include "slot-buffer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -139,6 +140,36 @@ uint64_t pinned_bytes(struct pinned *pinned)
 
 	pthread_mutex_lock(&pinned->lock);
 	bytes = sweep(pinned);
+	pthread_mutex_unlock(&pinned->lock);
+	return bytes;
+}
+
+int pinned_reserve(struct pinned *pinned, uint64_t size, uint64_t limit)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&pinned->lock);
+	if (sweep(pinned) + pinned->live + size > limit)
+		r = -ENOMEM;
+	else
+		pinned->live += size;
+	pthread_mutex_unlock(&pinned->lock);
+	return r;
+}
+
+void pinned_unreserve(struct pinned *pinned, uint64_t size)
+{
+	pthread_mutex_lock(&pinned->lock);
+	pinned->live -= size;
+	pthread_mutex_unlock(&pinned->lock);
+}
+
+uint64_t pinned_all_bytes(struct pinned *pinned)
+{
+	uint64_t bytes;
+
+	pthread_mutex_lock(&pinned->lock);
+	bytes = sweep(pinned) + pinned->live;
 	pthread_mutex_unlock(&pinned->lock);
 	return bytes;
 }

@@ -3,6 +3,8 @@
 #define CAMTAP_DAEMON_PINNED_H
 
 /*
+ * The memory of all pools: how much may still be made.
+ *
  * Pools of past epochs that some client still keeps (by a mapping or an fd). Their memory cannot be
  * taken back (the daemon cannot even punch holes: they are sealed), so it counts against the memory
  * limit until it is really gone. Slots in dma-bufs count one by one: a client that holds a frame
@@ -20,6 +22,7 @@ struct slot_buffer;
 
 struct pinned {
 	pthread_mutex_t lock;
+	uint64_t live; /* bytes of pools that are not over, or not unmapped yet */
 	unsigned count;
 	struct pinned_pool {
 		int fd;        /* read-only description, the only one of the daemon's; -1: gone */
@@ -37,6 +40,13 @@ void pinned_finish(struct pinned *pinned);
  * PINNED_FDS_MAX the oldest is forgotten, its size added to this one. */
 void pinned_add(struct pinned *pinned, int fd, uint64_t size, struct slot_buffer *buffers,
 	uint32_t buffer_count);
+
+/* Counts a pool that is about to be made, if all pools together, the pinned ones included, are
+ * within `limit` then. -ENOMEM: they are not. pool_unref() takes it back. */
+int pinned_reserve(struct pinned *pinned, uint64_t size, uint64_t limit);
+void pinned_unreserve(struct pinned *pinned, uint64_t size);
+/* All pools, pinned or not. */
+uint64_t pinned_all_bytes(struct pinned *pinned);
 
 /* Looks what nobody holds any more, forgets that, and returns the bytes of the rest. */
 uint64_t pinned_bytes(struct pinned *pinned);

@@ -218,6 +218,8 @@ int pool_create(
 	error = memory_create(pool, plan);
 	if (error < 0)
 		goto free_buffers;
+	pool->references = 1;
+	pool->planned_size = plan->size;
 	pool->reader_max = plan->reader_max;
 	pool->slot_count = plan->slot_count;
 	pool->slots_needed = plan->slots_needed;

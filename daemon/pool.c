@@ -372,10 +372,13 @@ void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, in
 	pool_recent *recent = (pool_recent *)(pool->base + pool->header->recent_offset) +
 			      (position - 1) % pool->header->recent_count;
 
-	frame->position = frame->frame_id = position;
+	frame->position = position;
+	if (frame->frame_id == 0)
+		frame->frame_id = position;
 	frame->publish_time_ns = now_ns;
 	state->generation++;
 	state->position = position;
+	state->frame_id = frame->frame_id;
 	state->publish_time_ns = now_ns;
 	state->state = POOL_SLOT_PUBLISHED;
 	pool->writing--;

@@ -47,14 +47,18 @@ struct pool_slot {
 	enum pool_slot_state state;
 	uint64_t generation; /* what every guard's word should say */
 	uint64_t position;   /* of the frame in it */
+	uint64_t frame_id;
 	int64_t publish_time_ns;
 };
 
 struct pool {
-	struct pool *next; /* in the list of finished pools */
-	int fd;            /* a read-only description; no read-write one exists any more */
+	struct pool *next;           /* in the list of finished pools */
+	_Atomic uint32_t references; /* pool-disposal.h */
+	int fd; /* a read-only description; no read-write one exists any more */
 	uint8_t *base;
 	uint64_t size;
+	uint64_t planned_size;       /* bytes, slots in dma-bufs included */
+	uint64_t reserved;           /* those that were counted, pinned_reserve(); 0: none */
 	struct pool_header *header;  /* == base */
 	struct slot_buffer *buffers; /* [slot_count]; NULL: the slots lie in the pool */
 
@@ -119,11 +123,18 @@ enum pool_outcome {
 
 /* Chooses a slot for the source and locks it in every guard; revokes leases if it must. */
 enum pool_outcome pool_take_slot(struct pool *pool, int64_t now_ns, uint32_t *ret_slot);
-/* The slot, which the source filled, holds `frame` now; position and publish time are written here.
- */
+/* The slot, which the source filled, holds `frame` now; position and publish time are written here,
+ * and the frame id, if it is 0: a derived frame has that of the frame it was made from. */
 void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, int64_t now_ns);
 /* The source had the slot and made no frame of it. */
 void pool_discard(struct pool *pool, uint32_t slot);
+
+/* Keeps the pool's memory mapped beyond the end of its epoch; pool-disposal.h gives that up. */
+static inline struct pool *pool_ref(struct pool *pool)
+{
+	atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+	return pool;
+}
 
 /* How many slots a reader holds at this moment (for people; its words are its own to write). */
 uint32_t pool_reader_leases(const struct pool *pool, const struct pool_reader *reader);

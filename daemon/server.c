@@ -155,58 +155,12 @@ static void on_reaped(void *token, void *userdata)
 	(void)eventfd_write(server->notify_fd, 1);
 }
 
-/* A pool that is over, on its way to the reaper. */
-struct finished {
-	struct pool *pool;
-	struct pinned *pinned;
-};
-
-static void unmap_pool(void *argument)
-{
-	struct finished *finished = argument;
-	struct pool *pool = finished->pool;
-	struct slot_buffer *buffers = pool->buffers;
-	uint32_t slot_count = pool->slot_count;
-	uint64_t size = pool->size;
-	int fd = pool->fd;
-
-	pool->fd = -1;
-	pool->buffers = NULL;
-	pool_destroy(pool);
-	/* which needs it unmapped */
-	pinned_add(finished->pinned, fd, size, buffers, buffers != NULL ? slot_count : 0);
-	free(finished);
-}
-
-static void drop_finished_pools(struct server *server)
-{
-	struct finished *finished;
-	struct pool *pool;
-
-	while ((pool = camera_take_finished(server->camera)) != NULL) {
-		/* held frames stay as they are: nothing writes into this pool any more */
-		for (struct client *client = server->clients; client != NULL;
-			client = client->next) {
-			if (client->pool == pool)
-				client_forget_pool(client);
-		}
-		finished = malloc(sizeof *finished);
-		if (finished == NULL) {
-			pool_destroy(pool);
-			continue;
-		}
-		*finished = (struct finished){.pool = pool, .pinned = &server->pinned};
-		/* unmapping waits for clients that map it, too, as long as they like */
-		reaper_call(server->reaper, unmap_pool, finished);
-	}
-}
-
 static void judge_readers(struct server *server)
 {
 	struct client *next;
 
 	for (struct client *client = server->clients; client != NULL; client = next) {
-		struct camera_reader *reader = &client->reader;
+		struct stream_reader *reader = &client->reader;
 
 		next = client->next;
 		switch (atomic_load_explicit(&reader->pool.expulsion, memory_order_relaxed)) {
@@ -227,16 +181,16 @@ static void judge_readers(struct server *server)
 	}
 }
 
-static void offer_pool(struct server *server)
+static void offer_pools(struct server *server)
 {
-	struct pool *pool = camera_pool(server->camera);
 	struct client *next;
 
-	if (pool == NULL)
-		return;
 	for (struct client *client = server->clients; client != NULL; client = next) {
+		struct pool *pool = client_reads(client) ? stream_pool(client->stream) : NULL;
+
 		next = client->next;
-		client_offer_pool(client, pool);
+		if (pool != NULL)
+			client_offer_pool(client, pool);
 	}
 }
 
@@ -245,15 +199,17 @@ static void tell_state(struct server *server)
 	struct camera_snapshot snapshot;
 	struct client *next;
 
+	bool news;
+
 	camera_snapshot(server->camera, &snapshot);
-	if (snapshot.version == server->seen_version)
-		return;
+	news = snapshot.version != server->seen_version;
 	server->seen_version = snapshot.version;
 	for (struct client *client = server->clients; client != NULL; client = next) {
 		next = client->next;
-		client_tell_source(client);
+		if (news || (client->told_early && !server_is_behind(server, client->stream)))
+			client_tell_source(client);
 	}
-	if (snapshot.state == CAMERA_FINISHED)
+	if (news && snapshot.state == CAMERA_FINISHED)
 		sd_event_exit(server->event, snapshot.error != 0 ? EXIT_FAILURE : 0);
 }
 
@@ -276,19 +232,18 @@ static void answer_about_controls(struct server *server)
 static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct server *server = userdata;
-	struct camera_reader *reader;
 	eventfd_t count;
 
 	(void)source;
 	(void)revents;
 	(void)eventfd_read(fd, &count);
 	judge_readers(server);
-	drop_finished_pools(server);
-	offer_pool(server);
+	server_drop_finished_pools(server);
+	server_follow_streams(server);
+	offer_pools(server);
 	tell_state(server);
 	answer_about_controls(server);
-	while ((reader = camera_take_retired(server->camera)) != NULL)
-		client_reap(client_of_reader(reader));
+	server_release_retired(server);
 	bury(server);
 	return 0;
 }
@@ -327,15 +282,12 @@ static int add_events(struct server *server)
 
 static void say_goodbye(struct server *server)
 {
-	struct camera_reader *reader;
-
 	/* first the pool, so that nothing is revoked: nobody will write into it any more */
 	camera_stop(server->camera);
-	drop_finished_pools(server);
+	server_drop_finished_pools(server);
 	while (server->clients != NULL)
 		client_close(server->clients, WIRE_CODE_SHUTDOWN, "camtapd stops");
-	while ((reader = camera_take_retired(server->camera)) != NULL)
-		client_reap(client_of_reader(reader));
+	server_end_streams(server);
 	reaper_destroy(server->reaper); /* waits for all of them */
 	server->reaper = NULL;
 	bury(server);

@@ -43,8 +43,12 @@ struct server {
 	} * uid_counts;
 	uint32_t uid_count_max;
 
+	struct converter *converters; /* derived streams; not those that are ending */
+	uint32_t converter_count;     /* those that are ending included */
+
 	pthread_mutex_t dead_lock;
-	struct client *dead; /* closed by the reaper, to be freed */
+	uint32_t ended_count; /* converters that are gone */
+	struct client *dead;  /* closed by the reaper, to be freed */
 };
 
 /* SIGTERM, SIGINT and SIGHUP wait for the event loop. To be called before there is a listener,
@@ -54,6 +58,26 @@ void server_block_signals(void);
 /* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after
  * one line on standard error. */
 int server_run(const struct options *options, struct source *source, struct listener *listener);
+
+/* ---- derived streams (server-streams.c) ---- */
+
+/* Finds or makes the derived stream that the client asks for (`text` of HELLO), and makes it the
+ * client's. 0, or an enum wire_code and a line for people. */
+enum wire_code server_join_stream(
+	struct server *server, struct client *client, const char *text, char error[WIRE_TEXT_SIZE]);
+/* The stream's producer has let go of one of its clients. With the last one it ends. */
+void server_leave_stream(struct server *server, struct stream *stream);
+/* Are there frames that the stream has still to make? Of the native one: no. */
+bool server_is_behind(const struct server *server, const struct stream *stream);
+
+/* Steps of the event loop, for all streams. */
+void server_drop_finished_pools(struct server *server);
+void server_follow_streams(struct server *server);
+void server_release_retired(struct server *server);
+/* The daemon stops, and all clients are closed: waits until no stream is left. */
+void server_end_streams(struct server *server);
+
+/* ---- */
 
 /* Counts the readers anew and tells the camera. */
 void server_count_readers(struct server *server);

@@ -432,6 +432,19 @@ const struct setting settings[] = {
 	},
 	{
 		.section = "Clients",
+		.key = "max_streams",
+		.argument = "N",
+		.help = "Most derived streams at a time (formats and sizes other than the "
+			"camera's). Each has a thread, and a pool that counts against "
+			"memory_limit.",
+		.allowed = "a number from 0 to 64; 0: only the camera's own format",
+		.default_value = "8",
+		.parse = set_number,
+		MEMBER(max_streams),
+		.max = 64,
+	},
+	{
+		.section = "Clients",
 		.key = "max_leases",
 		.argument = "N",
 		.help = "Most frames that a client may hold at a time.",

@@ -443,27 +443,6 @@ static void describe_format(const struct source_v4l2 *v4l2, struct source_format
 	}
 }
 
-/* What was left out was chosen: says so, and how to choose otherwise. */
-static void explain_choice(struct source_v4l2 *v4l2)
-{
-	const struct options *options = v4l2->options;
-	const struct v4l2_choice *choice = &v4l2->choice;
-	char name[FORMAT_TEXT_SIZE], rate[48] = "";
-
-	if ((options->fourcc != 0 && options->width != 0 && options->rate_numerator != 0) ||
-		memcmp(&v4l2->told, choice, sizeof *choice) == 0)
-		return;
-	v4l2->told = *choice;
-	format_print(choice->fourcc, name);
-	if (choice->rate_denominator != 0)
-		snprintf(rate, sizeof rate, " at %.6g frames per second",
-			(double)choice->rate_numerator / choice->rate_denominator);
-	log_info("%s: %s %ux%u%s: the largest picture with at least %d frames per second that fits "
-		 "what was asked for (`camtap list --formats` shows what there is)",
-		v4l2->device.path, name, choice->width, choice->height, rate,
-		V4L2_FORMAT_ENOUGH_RATE);
-}
-
 static int capture_open(struct source *source, struct source_format *ret_format)
 {
 	struct source_v4l2 *v4l2 = get(source);
@@ -490,7 +469,6 @@ static int capture_open(struct source *source, struct source_format *ret_format)
 		goto close_device;
 	device_watch_end(&v4l2->watch); /* it is here */
 	controls_apply(source->controls, &v4l2->device);
-	explain_choice(v4l2);
 	describe_format(v4l2, ret_format);
 	return 0;
 
@@ -556,6 +534,27 @@ static int queue_mapped_buffers(struct source_v4l2 *v4l2)
 	return 0;
 }
 
+/* What was left out was chosen: says so, and how to choose otherwise. */
+static void explain_choice(struct source_v4l2 *v4l2)
+{
+	const struct options *options = v4l2->options;
+	const struct v4l2_choice *choice = &v4l2->choice;
+	char name[FORMAT_TEXT_SIZE], rate[48] = "";
+
+	if ((options->fourcc != 0 && options->width != 0 && options->rate_numerator != 0) ||
+		memcmp(&v4l2->told, choice, sizeof *choice) == 0)
+		return;
+	v4l2->told = *choice;
+	format_print(choice->fourcc, name);
+	if (choice->rate_denominator != 0)
+		snprintf(rate, sizeof rate, " at %.6g frames per second",
+			(double)choice->rate_numerator / choice->rate_denominator);
+	log_info("%s: %s %ux%u%s: the largest picture with at least %d frames per second that fits "
+		 "what was asked for (`camtap list --formats` shows what there is)",
+		v4l2->device.path, name, choice->width, choice->height, rate,
+		V4L2_FORMAT_ENOUGH_RATE);
+}
+
 static int capture_start(struct source *source, const struct source_slots *slots)
 {
 	struct source_v4l2 *v4l2 = get(source);
@@ -568,6 +567,7 @@ static int capture_start(struct source *source, const struct source_slots *slots
 	v4l2->streaming = false;
 	v4l2->sequence = (struct sequence){0};
 	v4l2->lost = 0;
+	explain_choice(v4l2);
 	if (v4l2->transfer == TRANSFER_DMABUF)
 		return 0; /* export() has made the buffers */
 

@@ -3,6 +3,7 @@
 /* The status document: what `camtap info --json` prints. Keys are only ever added; 64-bit values
  * are strings, because JSON's numbers are doubles to many readers; units are in the names. */
 
+#include "converter.h"
 #include "format.h"
 #include "message.h"
 #include "server.h"
@@ -36,12 +37,12 @@ static const char *mode_to_string(enum wire_mode mode)
 	return names[mode];
 }
 
-static json_t *client_to_json(struct server *server, const struct client *client)
+static json_t *client_to_json(const struct client *client)
 {
 	return json_pack("{s:s, s:i, s:I, s:s, s:s, s:i, s:o, s:o, s:o, s:b}", "name", client->name,
 		"pid", (int)client->peer.pid, "uid", (json_int_t)client->peer.uid, "program",
 		client->peer.program, "mode", mode_to_string(client->mode), "leases",
-		(int)camera_reader_leases(server->camera, &client->reader), "missed",
+		(int)stream_reader_leases(client->stream, &client->reader), "missed",
 		number64(atomic_load_explicit(&client->reader.target.missed, memory_order_relaxed)),
 		"revoked",
 		number64(atomic_load_explicit(&client->reader.pool.revoked, memory_order_relaxed)),
@@ -49,22 +50,25 @@ static json_t *client_to_json(struct server *server, const struct client *client
 		(int)client->reader.target.doorbell);
 }
 
-static json_t *clients_to_json(struct server *server, bool readers)
+/* The readers of a stream; NULL: the observers. */
+static json_t *clients_to_json(const struct server *server, const struct stream *stream)
 {
 	json_t *list = json_array();
 
 	for (const struct client *client = server->clients; client != NULL; client = client->next) {
-		if (client->state == CLIENT_ATTACHED && client_reads(client) == readers)
-			json_array_append_new(list, client_to_json(server, client));
+		const struct stream *read = client_reads(client) ? client->stream : NULL;
+
+		if (client->state == CLIENT_ATTACHED && read == stream)
+			json_array_append_new(list, client_to_json(client));
 	}
 	return list;
 }
 
-static json_t *counters_to_json(struct server *server)
+static json_t *counters_to_json(struct stream *stream)
 {
-	struct camera_counters counters;
+	struct stream_counters counters;
 
-	camera_count(server->camera, &counters);
+	stream_count(stream, &counters);
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "published",
 		number64(counters.published), "dropped_driver", number64(counters.dropped_driver),
 		"corrupt", number64(counters.corrupt), "pool_empty", number64(counters.pool_empty),
@@ -72,16 +76,16 @@ static json_t *counters_to_json(struct server *server)
 		number64(counters.revoked));
 }
 
-static json_t *bad_to_json(struct server *server)
+static json_t *bad_to_json(struct camera *camera)
 {
-	struct camera_counters counters;
+	uint64_t damaged[SOURCE_DAMAGE_COUNT];
 
-	camera_count(server->camera, &counters);
+	camera_count_damaged(camera, damaged);
 	return json_pack("{s:o, s:o, s:o, s:o}", "error_flag",
-		number64(counters.damaged[SOURCE_DAMAGE_ERROR_FLAG]), "short",
-		number64(counters.damaged[SOURCE_DAMAGE_SHORT]), "empty",
-		number64(counters.damaged[SOURCE_DAMAGE_EMPTY]), "damaged",
-		number64(counters.damaged[SOURCE_DAMAGE_CONTENT]));
+		number64(damaged[SOURCE_DAMAGE_ERROR_FLAG]), "short",
+		number64(damaged[SOURCE_DAMAGE_SHORT]), "empty",
+		number64(damaged[SOURCE_DAMAGE_EMPTY]), "damaged",
+		number64(damaged[SOURCE_DAMAGE_CONTENT]));
 }
 
 static json_t *format_to_json(const struct pool_format *format)
@@ -98,27 +102,53 @@ static json_t *format_to_json(const struct pool_format *format)
 		(int)format->xfer_func);
 }
 
-/* The native stream. Its format, epoch and pool are null while there is no pool. */
-static json_t *stream_to_json(struct server *server)
+static json_t *pool_to_json(const struct pool *pool)
 {
-	const struct pool *pool = camera_pool(server->camera);
-	json_t *format = json_null(), *epoch = json_null(), *memory = json_null();
+	bool dmabuf = pool->buffers != NULL;
+	uint64_t size = pool->size;
 
-	if (pool != NULL) {
-		format = format_to_json(&pool->header->format);
-		epoch = number64(pool->header->epoch);
-		bool dmabuf = pool->buffers != NULL;
-		uint64_t size = pool->size +
-				(dmabuf ? slot_buffers_size(pool->buffers, pool->slot_count) : 0);
+	if (dmabuf)
+		size += slot_buffers_size(pool->buffers, pool->slot_count);
+	return json_pack("{s:i, s:o, s:i, s:o, s:s}", "slots", (int)pool->slot_count, "size_bytes",
+		number64(size), "reserve_slots", (int)pool->reserve, "lease_min_ns",
+		number64(pool->lease_min_ns), "memory", dmabuf ? "dmabuf" : "memfd");
+}
 
-		memory = json_pack("{s:i, s:o, s:i, s:o, s:s}", "slots", (int)pool->slot_count,
-			"size_bytes", number64(size), "reserve_slots", (int)pool->reserve,
-			"lease_min_ns", number64(pool->lease_min_ns), "memory",
-			dmabuf ? "dmabuf" : "memfd");
-	}
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "stream", "native", "format",
-		format, "epoch", epoch, "pool", memory, "counters", counters_to_json(server), "bad",
-		bad_to_json(server), "clients", clients_to_json(server, true));
+/* What all streams have. Format, epoch and pool are null while there is no pool. */
+static json_t *stream_to_json(const struct server *server, struct stream *stream, const char *name)
+{
+	const struct pool *pool = stream_pool(stream);
+
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "stream", name, "format",
+		pool != NULL ? format_to_json(&pool->header->format) : json_null(), "epoch",
+		pool != NULL ? number64(pool->header->epoch) : json_null(), "pool",
+		pool != NULL ? pool_to_json(pool) : json_null(), "counters",
+		counters_to_json(stream), "clients", clients_to_json(server, stream));
+}
+
+static json_t *converter_to_json(const struct server *server, struct converter *converter)
+{
+	json_t *object =
+		stream_to_json(server, converter_stream(converter), converter_name(converter));
+
+	json_object_set_new(object, "from", json_string(converter_origin(converter)));
+	json_object_set_new(object, "lossless", json_boolean(converter_is_lossless(converter)));
+	json_object_set_new(object, "skipped", number64(converter_skipped(converter)));
+	return object;
+}
+
+/* The native one first. */
+static json_t *streams_to_json(struct server *server)
+{
+	json_t *list = json_array(), *native;
+
+	native = stream_to_json(server, camera_stream(server->camera), "native");
+	json_object_set_new(native, "bad", bad_to_json(server->camera));
+	json_array_append_new(list, native);
+	for (struct converter *converter = server->converters; converter != NULL;
+		converter = converter_next(converter))
+		json_array_append_new(list, converter_to_json(server, converter));
+	return list;
 }
 
 /* Clients that were disconnected for what they did, since the daemon's start. */
@@ -142,14 +172,13 @@ char *status_document(struct server *server)
 	message_printable(uri, sizeof uri, options->source, strlen(options->source));
 
 	camera_snapshot(server->camera, &snapshot);
-	document = json_pack(
-		"{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s?}, s:[o], s:o, s:{s:i, s:i, "
-		"s:i, s:o}, s:o, s:o, s:{s:s, s:i}}",
+	document = json_pack("{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s?}, s:o, s:o, s:{s:i, s:i, "
+			     "s:i, s:o}, s:o, s:o, s:{s:s, s:i}}",
 		"schema", 1, "camera", options->name, "state",
 		camera_state_to_string(snapshot.state), "reason", snapshot.text,
 		"since_realtime_ns", signed64(snapshot.since_realtime_ns), "source", "uri", uri,
 		"kind", server->source->ops->name, "transfer", snapshot.transfer, "streams",
-		stream_to_json(server), "observers", clients_to_json(server, false), "limits",
+		streams_to_json(server), "observers", clients_to_json(server, NULL), "limits",
 		"max_clients", (int)options->max_clients, "max_clients_per_uid",
 		(int)options->max_clients_per_uid, "max_leases", (int)options->max_leases,
 		"memory_limit_bytes", number64(options->memory_limit), "pinned_bytes",

@@ -443,7 +443,9 @@ def test_no_answer(bench):
 
 def test_a_stream_that_is_not_offered(bench):
     daemon = bench.daemon("--size", "320x240")
-    done = camtap("hz", "--socket", daemon.socket, "--stream", "GREY:64x48").check_line(1, "native")
+    done = camtap("hz", "--socket", daemon.socket, "--stream", "RGGB").check_line(
+        1, "RGGB cannot be made of NV12 frames; what can is GREY, YU12"
+    )
     assert done.output == b""
 
 

@@ -43,7 +43,7 @@ static void note_frame(struct camera_bench *bench)
 	struct wire_frame newest;
 	unsigned last = bench->frame_count - 1;
 
-	if (!camera_newest(bench->camera, &newest))
+	if (!stream_newest(camera_stream(bench->camera), &newest))
 		return;
 	if (bench->frame_count > 0 && bench->frames[last].epoch == newest.epoch &&
 		bench->frames[last].id == newest.frame_id)
@@ -79,7 +79,7 @@ static void link_reader(struct camera_bench *bench, struct pool *pool)
 	assert_true(bench->pool_count < POOLS_MAX);
 	memset(words, 0, POOL_SLOTS_MAX * GUARD_STRIDE);
 	bench->reader.pool.words = words;
-	if (!camera_link(bench->camera, pool, &bench->reader)) {
+	if (!stream_link(camera_stream(bench->camera), pool, &bench->reader)) {
 		free(words);
 		return;
 	}
@@ -100,12 +100,12 @@ static void serve(struct camera_bench *bench)
 {
 	struct pool *pool;
 
-	while ((pool = camera_take_finished(bench->camera)) != NULL) {
+	while ((pool = stream_take_finished(camera_stream(bench->camera))) != NULL) {
 		if (pool == bench->pool)
 			bench->pool = NULL;
 		destroy_if_unknown(bench, pool);
 	}
-	pool = camera_pool(bench->camera);
+	pool = stream_pool(camera_stream(bench->camera));
 	if (bench->attached && pool != NULL && pool != bench->pool)
 		link_reader(bench, pool);
 }
@@ -202,9 +202,18 @@ unsigned camera_bench_frames(struct camera_bench *bench)
 	return count;
 }
 
+static void on_released(struct stream_reader *reader)
+{
+	struct camera_bench *bench =
+		(struct camera_bench *)((char *)reader - offsetof(struct camera_bench, reader));
+
+	bench->released = true;
+}
+
 void camera_bench_attach(struct camera_bench *bench)
 {
 	bench->attached = true;
+	bench->reader.on_released = on_released;
 	camera_set_readers(bench->camera, 1);
 }
 
@@ -214,10 +223,15 @@ void camera_bench_leave(struct camera_bench *bench)
 
 	bench->attached = false;
 	bench->pool = NULL;
-	camera_retire(bench->camera, &bench->reader);
+	bench->released = false;
+	stream_retire(camera_stream(bench->camera), &bench->reader);
 	camera_set_readers(bench->camera, 0);
-	while (camera_take_retired(bench->camera) == NULL)
+	for (;;) {
+		stream_release_retired(camera_stream(bench->camera));
+		if (bench->released)
+			break;
 		assert_true(wait_for_news(bench, deadline_ns));
+	}
 }
 
 /* ---- life ---- */

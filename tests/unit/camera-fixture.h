@@ -34,7 +34,8 @@ struct camera_bench {
 	/* Runs on the capture thread, at the beginning of each call of the source. May be NULL. */
 	void (*hook)(struct camera_bench *bench, enum fake_call call);
 
-	struct camera_reader reader;
+	struct stream_reader reader;
+	bool released;
 	bool attached;
 	struct pool *pool; /* the reader is linked into it */
 	/* Every pool that there was, and the reader's guard of each; kept to the end. */

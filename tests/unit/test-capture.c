@@ -98,7 +98,7 @@ static struct lease take_newest(struct camera_bench *bench)
 {
 	struct lease lease = {.pool = bench->pool};
 
-	assert_true(camera_newest(bench->camera, &lease.frame));
+	assert_true(stream_newest(camera_stream(bench->camera), &lease.frame));
 	lease.word =
 		(guard_word *)(bench->reader.pool.words + (size_t)lease.frame.slot * GUARD_STRIDE);
 	assert_int_equal(guard_take(lease.word, lease.frame.generation), GUARD_DONE);
@@ -269,7 +269,7 @@ static int setup_slow_device(void **state)
 static void a_source_that_waits_for_readers_has_not_stalled(void **state)
 {
 	struct camera_bench *bench = *state;
-	struct camera_counters counters;
+	struct stream_counters counters;
 
 	bench->reader.pool.lossless = true;
 	bench->fake.lags = true;
@@ -278,7 +278,7 @@ static void a_source_that_waits_for_readers_has_not_stalled(void **state)
 	camera_bench_wait_frames(bench, bench->options.slots);
 	camera_bench_watch(bench, 200);
 	assert_int_equal(camera_bench_frames(bench), bench->options.slots);
-	camera_count(bench->camera, &counters);
+	stream_count(camera_stream(bench->camera), &counters);
 	assert_int_equal(counters.pool_empty, 1);
 	assert_int_equal(fake_source_slots(&bench->fake), 0);
 
@@ -289,7 +289,7 @@ static void a_source_that_waits_for_readers_has_not_stalled(void **state)
 
 		assert_int_equal(guard_take(word, generation), GUARD_DONE);
 		assert_int_not_equal(guard_release(word, generation), GUARD_GONE);
-		camera_poke(bench->camera);
+		camera_stream(bench->camera)->wake_producer(camera_stream(bench->camera));
 		camera_bench_wait_frames(bench, bench->options.slots + i);
 		camera_bench_watch(bench, 50); /* longer than the stall timeout */
 	}
@@ -439,12 +439,14 @@ static void play_damage(struct camera_bench *bench)
 
 static void assert_counted(struct camera_bench *bench, uint64_t published)
 {
-	struct camera_counters counters;
+	uint64_t damaged[SOURCE_DAMAGE_COUNT];
+	struct stream_counters counters;
 
-	camera_count(bench->camera, &counters);
+	stream_count(camera_stream(bench->camera), &counters);
+	camera_count_damaged(bench->camera, damaged);
 	for (unsigned damage = 1; damage < SOURCE_DAMAGE_COUNT; damage++)
-		assert_int_equal(counters.damaged[damage], damage);
-	assert_int_equal(counters.damaged[SOURCE_DAMAGE_NONE], 0);
+		assert_int_equal(damaged[damage], damage);
+	assert_int_equal(damaged[SOURCE_DAMAGE_NONE], 0);
 	assert_int_equal(counters.corrupt, 1 + 2 + 3 + 4);
 	assert_int_equal(counters.published, published);
 }
@@ -488,7 +490,7 @@ static void damaged_frames_are_no_silence(void **state)
 {
 	struct fake_step step = {.kind = FAKE_DAMAGED, .damage = SOURCE_DAMAGE_ERROR_FLAG};
 	struct camera_bench *bench = *state;
-	struct camera_counters counters;
+	struct stream_counters counters;
 
 	bench->options.stall_timeout_ns = 0;
 	fake_source_play(&bench->fake, broken, 1);
@@ -497,7 +499,7 @@ static void damaged_frames_are_no_silence(void **state)
 	camera_bench_wait_state(bench, CAMERA_BACKOFF);
 	/* what comes is no good, but it comes */
 	camera_bench_wait_state(bench, CAMERA_STREAMING);
-	camera_count(bench->camera, &counters);
+	stream_count(camera_stream(bench->camera), &counters);
 	assert_int_equal(counters.published, 0);
 }
 
@@ -581,7 +583,7 @@ static void it_quits_from_every_state(void **state)
 		/* far less than the back-off's pause */
 		assert_true(clock_now() - begin_ns < 500 * NSEC_PER_MSEC);
 		assert_int_equal(camera_bench_snapshot(bench).state, CAMERA_FINISHED);
-		assert_null(camera_pool(bench->camera));
+		assert_null(stream_pool(camera_stream(bench->camera)));
 		camera_bench_free(bench);
 	}
 	(void)state;

@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: MIT */
+#include "converter.h"
+
+#include "clock.h"
+#include "convert.h"
+#include "log.h"
+#include "options.h"
+#include "pinned.h"
+#include "pool-disposal.h"
+#include "reaper.h"
+#include "slot-queue.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A link to one pool of the origin. Made by the server thread, which links and retires it; freed by
+ * the converter's thread, when the server thread has let go of it (over). */
+struct input {
+	struct converter *converter;
+	struct stream_reader reader;
+	struct pool *pool; /* referenced */
+	struct pool_view view;
+	bool over; /* under the converter's lock */
+};
+
+struct converter {
+	struct stream stream;
+	struct converter_setup setup;
+	struct stream_request request;
+	char name[STREAM_REQUEST_TEXT_SIZE];
+	bool lossless;
+	struct stream *origin;
+	const char *origin_name;
+	pthread_t thread;
+	int bell[2]; /* the thread's end, and the origin's */
+	int wake_fd;
+
+	/* Of the server thread: */
+	struct converter *next;
+	struct input *linked; /* the link that is not over */
+	uint32_t clients;
+	bool ending;
+	void (*on_ended)(void *userdata);
+	void *ended_userdata;
+
+	pthread_mutex_t lock;
+	/* Under the lock: */
+	struct input *offered; /* for the thread to take; the one before is over then */
+	bool quit;
+	bool failed;
+	char failure[CONVERT_ERROR_SIZE];
+
+	_Atomic uint64_t skipped;
+	_Atomic uint64_t done; /* the position in the origin's pool up to which all is published */
+
+	/* Of the thread: */
+	struct input *input;
+	struct convert *convert;
+	struct slot_queue slots; /* of its pool, to be filled */
+	uint64_t seen;           /* position in the input's pool */
+	int64_t period_ns;       /* of the highest rate; 0: all frames */
+	int64_t due_ns;
+};
+
+static void wake(struct converter *converter)
+{
+	uint64_t one = 1;
+
+	/* EAGAIN: the counter is full, it is awake */
+	if (write(converter->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+		log_error("eventfd: %s (this is a bug)", strerror(errno));
+}
+
+static void wake_producer(struct stream *stream)
+{
+	wake((struct converter *)((char *)stream - offsetof(struct converter, stream)));
+}
+
+/* ---- the thread: what it converts from ---- */
+
+static void free_input(struct converter *converter, struct input *input)
+{
+	if (input == NULL)
+		return;
+	pool_unref(input->pool, converter->setup.reaper, converter->setup.pinned);
+	free(input->reader.pool.words);
+	free(input);
+}
+
+static void notify(const struct converter *converter)
+{
+	uint64_t one = 1;
+
+	(void)!write(converter->setup.notify_fd, &one, sizeof one); /* EAGAIN: it is awake */
+}
+
+static void fail(struct converter *converter, const char *text)
+{
+	pthread_mutex_lock(&converter->lock);
+	snprintf(converter->failure, sizeof converter->failure, "%s", text);
+	converter->failed = true;
+	pthread_mutex_unlock(&converter->lock);
+	notify(converter);
+}
+
+static int make_pool(
+	struct converter *converter, struct pool **ret_pool, char error[static CONVERT_ERROR_SIZE])
+{
+	const struct options *options = converter->setup.options;
+	const struct pool_format *format = convert_format(converter->convert);
+	struct pool_plan plan;
+	uint32_t least;
+	int r;
+
+	r = pool_plan_init(&plan, format, 1, 0, 0, options->lease_min_ns, &least);
+	if (r < 0) {
+		snprintf(error, CONVERT_ERROR_SIZE, "a pool for frames of %" PRIu32 " bytes: %s",
+			format->frame_size, strerror(-r));
+		return r;
+	}
+	plan.max_leases = options->max_leases;
+	plan.reader_max = options->max_clients + options->max_streams;
+	r = pinned_reserve(converter->setup.pinned, plan.size, options->memory_limit);
+	if (r == 0) {
+		r = pool_create(&plan, NULL, ret_pool);
+		if (r == 0)
+			(*ret_pool)->reserved = plan.size;
+		else
+			pinned_unreserve(converter->setup.pinned, plan.size);
+	}
+	if (r < 0)
+		snprintf(error, CONVERT_ERROR_SIZE,
+			"no memory for another stream: %" PRIu64
+			" MiB: %s (memory_limit is %" PRIu64 " MiB)",
+			plan.size >> 20, strerror(-r), options->memory_limit >> 20);
+	return r;
+}
+
+/* The same moment has the same name in all streams: the origin's epoch. */
+static void begin(struct converter *converter)
+{
+	const struct pool_format *from = &converter->input->view.format;
+	char error[CONVERT_ERROR_SIZE];
+	struct pool *pool;
+	int r;
+
+	r = convert_create(from, &converter->request, CONVERT_LENIENT, &converter->convert, error);
+	if (r == 0)
+		r = make_pool(converter, &pool, error);
+	if (r < 0) {
+		convert_destroy(converter->convert);
+		converter->convert = NULL;
+		fail(converter, error);
+		return;
+	}
+	pool->header->epoch = converter->input->view.epoch;
+	slot_queue_clear(&converter->slots);
+	converter->seen = 0;
+	atomic_store_explicit(&converter->done, 0, memory_order_relaxed);
+	converter->due_ns = 0;
+	stream_install_pool(&converter->stream, pool);
+}
+
+static void end(struct converter *converter)
+{
+	stream_give_up_pool(&converter->stream);
+	convert_destroy(converter->convert);
+	converter->convert = NULL;
+	free_input(converter, converter->input);
+	converter->input = NULL;
+}
+
+/* False: quit. */
+static bool look(struct converter *converter)
+{
+	struct input *offered;
+	bool over, quit;
+
+	pthread_mutex_lock(&converter->lock);
+	offered = converter->offered;
+	converter->offered = NULL;
+	over = converter->input != NULL && converter->input->over;
+	quit = converter->quit;
+	pthread_mutex_unlock(&converter->lock);
+	if (over)
+		end(converter);
+	if (offered != NULL) {
+		converter->input = offered;
+		if (!quit)
+			begin(converter);
+	}
+	return !quit;
+}
+
+static void wait_for_news(const struct converter *converter)
+{
+	struct pollfd fds[2] = {{.fd = converter->wake_fd, .events = POLLIN},
+		{.fd = converter->bell[0], .events = POLLIN}};
+	char bells[64];
+	uint64_t count;
+
+	(void)poll(fds, 2, -1);
+	(void)!read(converter->wake_fd, &count, sizeof count);
+	while (recv(converter->bell[0], bells, sizeof bells, MSG_DONTWAIT) > 0)
+		;
+}
+
+/* ---- the thread: frames ---- */
+
+/* The position of the frame to convert next; 0: none. */
+static uint64_t next_position(struct converter *converter)
+{
+	const struct pool_header *header = pool_view_header(&converter->input->view);
+	uint64_t newest = atomic_load_explicit(&header->newest, memory_order_acquire);
+
+	if (newest <= converter->seen)
+		return 0;
+	return converter->lossless ? converter->seen + 1 : newest;
+}
+
+/* A frame of the input, leased. */
+struct leased {
+	uint32_t slot;
+	uint64_t generation;
+	struct pool_frame frame;
+};
+
+static guard_word *word_of(const struct input *input, uint32_t slot)
+{
+	return (guard_word *)(input->reader.pool.words + (size_t)slot * GUARD_STRIDE);
+}
+
+static bool lease(const struct input *input, uint64_t position, struct leased *ret_leased)
+{
+	uint64_t recent = atomic_load_explicit(
+		pool_view_recent(&input->view, position), memory_order_acquire);
+	struct leased leased = {.slot = recent & ((1u << POOL_RECENT_SLOT_BITS) - 1),
+		.generation = recent >> POOL_RECENT_SLOT_BITS};
+
+	if (guard_take(word_of(input, leased.slot), leased.generation) != GUARD_DONE)
+		return false;
+	(void)pool_frame_load(&input->view, leased.slot, &leased.frame);
+	*ret_leased = leased;
+	return true;
+}
+
+/* False: it was revoked, what was read of it may be torn. */
+static bool give_back(const struct converter *converter, const struct leased *leased)
+{
+	enum guard_outcome outcome =
+		guard_release(word_of(converter->input, leased->slot), leased->generation);
+
+	if (outcome == GUARD_DONE_WAITED)
+		converter->origin->wake_producer(converter->origin);
+	return outcome != GUARD_GONE;
+}
+
+/* Is this frame one too many for the highest rate? Of the frames around the moment that is due, the
+ * nearest one is taken. */
+static bool is_too_early(struct converter *converter, const struct pool_frame *frame)
+{
+	const struct pool_format *from = &converter->input->view.format;
+	int64_t time = frame->media_time_ns >= 0 ? frame->media_time_ns : frame->publish_time_ns;
+	int64_t slack = 0;
+
+	if (converter->period_ns == 0)
+		return false;
+	if (from->rate_numerator > 0)
+		slack = NSEC_PER_SEC * from->rate_denominator / from->rate_numerator / 2;
+	if (time + slack < converter->due_ns && converter->due_ns - time <= converter->period_ns)
+		return true;
+	converter->due_ns += converter->period_ns;
+	if (converter->due_ns <= time || converter->due_ns - time > 2 * converter->period_ns)
+		converter->due_ns = time + converter->period_ns; /* the first, or after a pause */
+	return false;
+}
+
+static void describe(const struct converter *converter, const struct pool_frame *from,
+	struct pool_frame *ret_frame)
+{
+	const struct pool_format *format = convert_format(converter->convert);
+	struct pool_frame frame = {.frame_id = from->frame_id,
+		.capture_time_ns = from->capture_time_ns,
+		.media_time_ns = from->media_time_ns,
+		.sequence = from->sequence,
+		.flags = from->flags & ~(uint32_t)POOL_FRAME_KEYFRAME,
+		.capture_clock = from->capture_clock,
+		.field = from->field,
+		.bytesused = format->frame_size,
+		.plane_count = format->plane_count};
+
+	for (uint32_t i = 0; i < format->plane_count; i++) {
+		uint32_t end = i + 1 < format->plane_count ? format->planes[i + 1].offset
+							   : format->frame_size;
+
+		frame.planes[i].offset = format->planes[i].offset;
+		frame.planes[i].stride = format->planes[i].stride;
+		frame.planes[i].bytesused = end - format->planes[i].offset;
+	}
+	*ret_frame = frame;
+}
+
+static int convert(struct converter *converter, const struct leased *leased, uint32_t slot)
+{
+	const uint8_t *from = pool_view_slot(&converter->input->view, leased->slot);
+	struct pool *pool = converter->stream.pool;
+	struct convert_picture picture = {.plane_count = leased->frame.plane_count};
+
+	for (uint32_t i = 0; i < picture.plane_count; i++)
+		picture.planes[i] =
+			(struct convert_plane){.data = from + leased->frame.planes[i].offset,
+				.stride = leased->frame.planes[i].stride,
+				.bytesused = leased->frame.planes[i].bytesused};
+	return convert_frame(converter->convert, &picture, pool_slot_data(pool, slot),
+		(uint32_t)pool->header->slot_stride);
+}
+
+static void supply(struct converter *converter)
+{
+	uint32_t slots[POOL_SLOTS_MAX], count = stream_take_slots(&converter->stream, slots);
+
+	for (uint32_t i = 0; i < count; i++)
+		slot_queue_push(&converter->slots, slots[i]);
+}
+
+static void publish(struct converter *converter, const struct pool_frame *from)
+{
+	struct stream_publication publication;
+	uint32_t slots[POOL_SLOTS_MAX], count;
+	struct pool_frame frame;
+
+	describe(converter, from, &frame);
+	count = stream_publish(
+		&converter->stream, slot_queue_pop(&converter->slots), &frame, &publication, slots);
+	for (uint32_t i = 0; i < count; i++)
+		slot_queue_push(&converter->slots, slots[i]);
+	stream_announce(&converter->stream, &publication);
+}
+
+static void skip(struct converter *converter, uint64_t frames)
+{
+	atomic_fetch_add_explicit(&converter->skipped, frames, memory_order_relaxed);
+}
+
+static void count_damaged(struct converter *converter)
+{
+	atomic_fetch_add_explicit(
+		&converter->stream.pool->header->counters.corrupt, 1, memory_order_relaxed);
+}
+
+/* Converts the next frame, if there is one, and a slot for it. False: wait. */
+static bool work(struct converter *converter)
+{
+	uint64_t position = next_position(converter);
+	struct leased leased;
+	int outcome;
+
+	if (position == 0)
+		return false;
+	if (converter->slots.count == 0)
+		supply(converter);
+	/* its own readers hold all: the lossless wait for them, for the others this frame passes */
+	if (converter->slots.count == 0 && converter->lossless)
+		return false;
+	if (converter->slots.count == 0 || !lease(converter->input, position, &leased)) {
+		skip(converter, converter->seen > 0 ? position - converter->seen : 1);
+		converter->seen = position;
+		return true;
+	}
+	if (converter->seen > 0)
+		skip(converter, position - converter->seen - 1);
+	converter->seen = position;
+	if (is_too_early(converter, &leased.frame)) {
+		(void)give_back(converter, &leased);
+		return true;
+	}
+	outcome = convert(converter, &leased, slot_queue_first(&converter->slots));
+	if (!give_back(converter, &leased))
+		skip(converter, 1);
+	else if (outcome != CONVERT_DONE)
+		count_damaged(converter);
+	else
+		publish(converter, &leased.frame);
+	return true;
+}
+
+static void *run(void *userdata)
+{
+	struct converter *converter = userdata;
+
+	while (look(converter)) {
+		if (converter->convert != NULL && work(converter)) {
+			atomic_store_explicit(
+				&converter->done, converter->seen, memory_order_release);
+			if (converter->lossless) /* its readers may wait for the last one */
+				notify(converter);
+		} else {
+			wait_for_news(converter);
+		}
+	}
+	end(converter);
+	return NULL;
+}
+
+/* ---- life ---- */
+
+int converter_create(const struct converter_setup *setup, const struct stream_request *request,
+	bool lossless, struct stream *origin, const char *origin_name,
+	struct converter **ret_converter)
+{
+	struct converter *converter = calloc(1, sizeof *converter);
+	int least = 1, error;
+	sigset_t all, old;
+
+	if (converter == NULL)
+		return -ENOMEM;
+	converter->setup = *setup;
+	converter->request = *request;
+	stream_request_print(request, converter->name);
+	converter->lossless = lossless;
+	converter->origin = origin;
+	converter->origin_name = origin_name;
+	if (request->rate_numerator > 0)
+		converter->period_ns =
+			NSEC_PER_SEC * request->rate_denominator / request->rate_numerator;
+	error = stream_init(&converter->stream, setup->notify_fd,
+		setup->options->max_clients + setup->options->max_streams, setup->send_unit_ns,
+		wake_producer);
+	if (error < 0)
+		goto free_converter;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, converter->bell) <
+		0) {
+		error = -errno;
+		goto finish_stream;
+	}
+	(void)setsockopt(converter->bell[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+	converter->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (converter->wake_fd < 0) {
+		error = -errno;
+		goto close_bell;
+	}
+	pthread_mutex_init(&converter->lock, NULL);
+	sigfillset(&all); /* signals are the server thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = -pthread_create(&converter->thread, NULL, run, converter);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error < 0)
+		goto destroy_lock;
+	*ret_converter = converter;
+	return 0;
+
+destroy_lock:
+	pthread_mutex_destroy(&converter->lock);
+	close(converter->wake_fd);
+close_bell:
+	close(converter->bell[0]);
+	close(converter->bell[1]);
+finish_stream:
+	stream_finish(&converter->stream);
+free_converter:
+	free(converter);
+	return error;
+}
+
+/* The server thread is done with the link. */
+static void let_go(struct input *input)
+{
+	struct converter *converter = input->converter;
+
+	pthread_mutex_lock(&converter->lock);
+	if (converter->offered == input)
+		converter->offered = NULL; /* the thread never saw it */
+	else
+		input->over = true;
+	if (converter->linked == input)
+		converter->linked = NULL;
+	if (input->over)
+		input = NULL;
+	pthread_mutex_unlock(&converter->lock);
+	free_input(converter, input);
+	wake(converter);
+}
+
+/* On the reaper's thread. */
+static void destroy(void *argument)
+{
+	struct converter *converter = argument;
+	struct pool *pool;
+
+	pthread_join(converter->thread, NULL);
+	while ((pool = stream_take_finished(&converter->stream)) != NULL)
+		pool_unref(pool, converter->setup.reaper, converter->setup.pinned);
+	stream_finish(&converter->stream);
+	pthread_mutex_destroy(&converter->lock);
+	close(converter->wake_fd);
+	close(converter->bell[0]);
+	close(converter->bell[1]);
+	converter->on_ended(converter->ended_userdata);
+	free(converter);
+}
+
+static void quit(struct converter *converter)
+{
+	pthread_mutex_lock(&converter->lock);
+	converter->quit = true;
+	pthread_mutex_unlock(&converter->lock);
+	wake(converter);
+	reaper_call(converter->setup.reaper, destroy, converter);
+}
+
+/* The origin's producer has let go of the link. */
+static void on_released(struct stream_reader *reader)
+{
+	struct input *input = (struct input *)((char *)reader - offsetof(struct input, reader));
+	struct converter *converter = input->converter;
+
+	let_go(input);
+	if (converter->ending)
+		quit(converter);
+}
+
+void converter_end(struct converter *converter, void (*on_ended)(void *userdata), void *userdata)
+{
+	converter->ending = true;
+	converter->on_ended = on_ended;
+	converter->ended_userdata = userdata;
+	if (converter->linked != NULL)
+		stream_retire(converter->origin, &converter->linked->reader);
+	else
+		quit(converter);
+}
+
+/* ---- following the origin ---- */
+
+static struct input *input_create(struct converter *converter, struct pool *pool)
+{
+	size_t size = (size_t)pool->slot_count * GUARD_STRIDE;
+	struct input *input = calloc(1, sizeof *input);
+
+	if (input == NULL)
+		return NULL;
+	input->reader.pool.words = aligned_alloc(GUARD_STRIDE, size);
+	if (input->reader.pool.words == NULL ||
+		pool_view_init(&input->view, pool->base, pool->size) < 0) {
+		free(input->reader.pool.words);
+		free(input);
+		return NULL;
+	}
+	memset(input->reader.pool.words, 0, size);
+	input->converter = converter;
+	input->pool = pool_ref(pool);
+	input->reader.pool.uid = getuid();
+	input->reader.pool.lossless = converter->lossless;
+	input->reader.target.fd = converter->bell[1];
+	input->reader.target.doorbell = true;
+	input->reader.on_released = on_released;
+	return input;
+}
+
+void converter_follow(struct converter *converter)
+{
+	struct pool *pool;
+	struct input *input;
+
+	if (converter->ending)
+		return;
+	if (converter->linked != NULL) {
+		/* it was preempted while it was rung: it is one of us, and above suspicion */
+		if (atomic_load_explicit(
+			    &converter->linked->reader.target.suspect, memory_order_relaxed)) {
+			stream_clear_suspect(converter->origin, &converter->linked->reader);
+			wake(converter);
+		}
+		return;
+	}
+	pool = stream_pool(converter->origin);
+	if (pool == NULL)
+		return;
+	if (pool->buffers != NULL) {
+		fail(converter, "frames in dma-bufs (--memory dmabuf) are not converted: leave "
+				"--stream out, or use --memory copy");
+		return;
+	}
+	input = input_create(converter, pool);
+	if (input == NULL) {
+		fail(converter, "out of memory");
+		return;
+	}
+	if (!stream_link(converter->origin, pool, &input->reader)) {
+		free_input(converter, input); /* that epoch is over */
+		return;
+	}
+	converter->linked = input;
+	pthread_mutex_lock(&converter->lock);
+	converter->offered = input;
+	pthread_mutex_unlock(&converter->lock);
+	wake(converter);
+}
+
+void converter_forget(struct converter *converter, const struct pool *finished)
+{
+	if (converter->linked != NULL && converter->linked->pool == finished && !converter->ending)
+		let_go(converter->linked);
+}
+
+/* ---- for the server ---- */
+
+struct stream *converter_stream(struct converter *converter)
+{
+	return &converter->stream;
+}
+
+const char *converter_name(const struct converter *converter)
+{
+	return converter->name;
+}
+
+const char *converter_origin(const struct converter *converter)
+{
+	return converter->origin_name;
+}
+
+const struct stream_request *converter_request(const struct converter *converter)
+{
+	return &converter->request;
+}
+
+bool converter_is_lossless(const struct converter *converter)
+{
+	return converter->lossless;
+}
+
+uint64_t converter_skipped(const struct converter *converter)
+{
+	return atomic_load_explicit(&converter->skipped, memory_order_relaxed);
+}
+
+const char *converter_failure(struct converter *converter)
+{
+	bool failed;
+
+	pthread_mutex_lock(&converter->lock);
+	failed = converter->failed;
+	pthread_mutex_unlock(&converter->lock);
+	return failed ? converter->failure : NULL;
+}
+
+bool converter_is_behind(struct converter *converter)
+{
+	struct wire_frame newest;
+
+	return converter_failure(converter) == NULL && stream_newest(converter->origin, &newest) &&
+	       atomic_load_explicit(&converter->done, memory_order_acquire) < newest.position;
+}
+
+bool converter_is_ending(const struct converter *converter)
+{
+	return converter->ending;
+}
+
+uint32_t converter_add_clients(struct converter *converter, int32_t change)
+{
+	converter->clients = (uint32_t)((int32_t)converter->clients + change);
+	return converter->clients;
+}
+
+struct converter *converter_next(const struct converter *converter)
+{
+	return converter->next;
+}
+
+void converter_set_next(struct converter *converter, struct converter *next)
+{
+	converter->next = next;
+}

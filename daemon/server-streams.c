@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The derived streams of the server: which client reads which, when one is made, and when it goes.
+ */
+
+#include "convert.h"
+#include "converter.h"
+#include "pool-disposal.h"
+#include "server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+/* NULL: it is the native stream. */
+static struct converter *converter_of(const struct server *server, const struct stream *stream)
+{
+	struct converter *converter = server->converters;
+
+	while (converter != NULL && converter_stream(converter) != stream)
+		converter = converter_next(converter);
+	return converter;
+}
+
+/* ---- beginning ---- */
+
+static struct converter *find(
+	const struct server *server, const struct stream_request *request, bool lossless)
+{
+	struct converter *converter = server->converters;
+
+	while (converter != NULL && (!stream_request_equal(converter_request(converter), request) ||
+					    converter_is_lossless(converter) != lossless ||
+					    converter_failure(converter) != NULL))
+		converter = converter_next(converter);
+	return converter;
+}
+
+/* Can it be made of the frames that come now? True if none come yet. */
+static bool can_be_made(struct server *server, const struct stream_request *request,
+	char error[static WIRE_TEXT_SIZE])
+{
+	struct pool *pool = stream_pool(camera_stream(server->camera));
+	char why[CONVERT_ERROR_SIZE];
+	struct convert *convert;
+
+	if (pool == NULL)
+		return true;
+	if (convert_create(&pool->header->format, request, CONVERT_LENIENT, &convert, why) < 0) {
+		snprintf(error, WIRE_TEXT_SIZE, "%s", why);
+		return false;
+	}
+	convert_destroy(convert);
+	return true;
+}
+
+static struct converter *make(struct server *server, const struct stream_request *request,
+	bool lossless, char error[static WIRE_TEXT_SIZE])
+{
+	struct converter_setup setup = {.options = server->options,
+		.pinned = &server->pinned,
+		.reaper = server->reaper,
+		.notify_fd = server->notify_fd,
+		.send_unit_ns = server->send_unit_ns};
+	struct converter *converter;
+	int r;
+
+	r = converter_create(
+		&setup, request, lossless, camera_stream(server->camera), "native", &converter);
+	if (r < 0) {
+		snprintf(error, WIRE_TEXT_SIZE, "cannot make another stream: %s", strerror(-r));
+		return NULL;
+	}
+	server->converter_count++;
+	converter_set_next(converter, server->converters);
+	server->converters = converter;
+	converter_follow(converter);
+	return converter;
+}
+
+enum wire_code server_join_stream(
+	struct server *server, struct client *client, const char *text, char error[WIRE_TEXT_SIZE])
+{
+	bool lossless = client->mode == WIRE_MODE_LOSSLESS;
+	char why[STREAM_REQUEST_ERROR_SIZE];
+	struct stream_request request;
+	struct converter *converter;
+
+	if (stream_request_parse(text, &request, why) < 0) {
+		snprintf(error, WIRE_TEXT_SIZE, "%s", why);
+		return WIRE_CODE_STREAM;
+	}
+	converter = find(server, &request, lossless);
+	if (converter == NULL && !can_be_made(server, &request, error))
+		return WIRE_CODE_STREAM;
+	if (converter == NULL && server->converter_count >= server->options->max_streams) {
+		snprintf(error, WIRE_TEXT_SIZE,
+			"%" PRIu32 " derived streams are made, which is the limit (max_streams)",
+			server->converter_count);
+		return WIRE_CODE_BUSY;
+	}
+	if (converter == NULL)
+		converter = make(server, &request, lossless, error);
+	if (converter == NULL)
+		return WIRE_CODE_INTERNAL;
+	client->stream = converter_stream(converter);
+	(void)converter_add_clients(converter, 1);
+	return 0;
+}
+
+/* ---- the end ---- */
+
+/* On the reaper's thread. */
+static void on_ended(void *userdata)
+{
+	struct server *server = userdata;
+
+	pthread_mutex_lock(&server->dead_lock);
+	server->ended_count++;
+	pthread_mutex_unlock(&server->dead_lock);
+	(void)eventfd_write(server->notify_fd, 1);
+}
+
+static void take_out(struct server *server, struct converter *converter)
+{
+	struct converter *before = server->converters;
+
+	if (before == converter) {
+		server->converters = converter_next(converter);
+		return;
+	}
+	while (converter_next(before) != converter)
+		before = converter_next(before);
+	converter_set_next(before, converter_next(converter));
+}
+
+void server_leave_stream(struct server *server, struct stream *stream)
+{
+	struct converter *converter = converter_of(server, stream);
+
+	if (converter == NULL || converter_add_clients(converter, -1) > 0)
+		return;
+	take_out(server, converter);
+	converter_end(converter, on_ended, server);
+	(void)eventfd_write(server->notify_fd, 1);
+}
+
+/* ---- what the event loop does with all streams ---- */
+
+static void close_clients_of(struct server *server, const struct stream *stream, const char *why)
+{
+	struct client *next;
+
+	for (struct client *client = server->clients; client != NULL; client = next) {
+		next = client->next;
+		if (client->stream == stream)
+			client_close(client, WIRE_CODE_STREAM, "%s", why);
+	}
+}
+
+static void drop_finished_pools(struct server *server, struct stream *stream)
+{
+	struct pool *pool;
+
+	while ((pool = stream_take_finished(stream)) != NULL) {
+		/* held frames stay as they are: nothing writes into this pool any more */
+		for (struct client *client = server->clients; client != NULL;
+			client = client->next) {
+			if (client->pool == pool)
+				client_forget_pool(client);
+		}
+		for (struct converter *converter = server->converters; converter != NULL;
+			converter = converter_next(converter))
+			converter_forget(converter, pool);
+		pool_unref(pool, server->reaper, &server->pinned);
+	}
+}
+
+void server_drop_finished_pools(struct server *server)
+{
+	drop_finished_pools(server, camera_stream(server->camera));
+	for (struct converter *converter = server->converters; converter != NULL;
+		converter = converter_next(converter))
+		drop_finished_pools(server, converter_stream(converter));
+}
+
+void server_follow_streams(struct server *server)
+{
+	struct converter *next;
+
+	for (struct converter *converter = server->converters; converter != NULL;
+		converter = next) {
+		const char *failure = converter_failure(converter);
+
+		next = converter_next(converter);
+		if (failure != NULL)
+			close_clients_of(server, converter_stream(converter), failure);
+		else
+			converter_follow(converter);
+	}
+}
+
+void server_release_retired(struct server *server)
+{
+	struct converter *next;
+
+	stream_release_retired(camera_stream(server->camera));
+	for (struct converter *converter = server->converters; converter != NULL;
+		converter = next) {
+		next = converter_next(converter);
+		/* with its last client it is not in the list any more */
+		stream_release_retired(converter_stream(converter));
+	}
+	pthread_mutex_lock(&server->dead_lock);
+	server->converter_count -= server->ended_count;
+	server->ended_count = 0;
+	pthread_mutex_unlock(&server->dead_lock);
+}
+
+bool server_is_behind(const struct server *server, const struct stream *stream)
+{
+	struct converter *converter = converter_of(server, stream);
+
+	return converter != NULL && converter_is_behind(converter);
+}
+
+void server_end_streams(struct server *server)
+{
+	while (server->clients != NULL || server->converter_count > 0) {
+		struct pollfd pollfd = {.fd = server->notify_fd, .events = POLLIN};
+		eventfd_t count;
+
+		server_drop_finished_pools(server);
+		server_release_retired(server);
+		if (server->converter_count == 0)
+			break;
+		(void)poll(&pollfd, 1, -1);
+		(void)eventfd_read(server->notify_fd, &count);
+	}
+}
