@@ -193,7 +193,7 @@ int camtap_set_control(struct camtap *camera, const char *name, const char *valu
 	if (result < 0)
 		return result;
 	if (name[0] == '\0' || strlen(name) >= sizeof(set->name))
-		return camera_fail(camera, -ENOENT, "no such control: %.80s", name);
+		return camera_fail(camera, -ENOENT, "%.80s: no such control", name);
 	if (strlen(value) >= sizeof(set->value))
 		return camera_fail(camera, -ERANGE, "%s: the value is longer than %zu bytes", name,
 			sizeof(set->value) - 1);

@@ -610,7 +610,7 @@ static int fail_unknown(const struct v4l2_device *device, const char *name,
 	struct control control = {0};
 	bool none = true;
 
-	fail(error, 0, "no such control: %.80s; there are ", name);
+	fail(error, 0, "%.80s: no such control; there are ", name);
 	for (unsigned i = 0; i < CONTROLS_MAX; i++) {
 		if (next_control(device, &control) != NEXT_CONTROL)
 			break;
@@ -620,7 +620,7 @@ static int fail_unknown(const struct v4l2_device *device, const char *name,
 		none = false;
 	}
 	if (none)
-		fail(error, 0, "no such control: %.80s; the device has none at all", name);
+		fail(error, 0, "%.80s: no such control; the device has none at all", name);
 	return -ENOENT;
 }
 

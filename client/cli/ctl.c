@@ -118,7 +118,7 @@ static bool check(const struct job *job, const json_t *document)
 	for (int i = 0; i < job->word_count; i++) {
 		if (!find(document, job->words[i])) {
 			terminal_say(NULL,
-				"%s: no such control: %.*s; `camtap ctl %s` lists those that "
+				"%s: %.*s: no such control; `camtap ctl %s` lists those that "
 				"there are",
 				reader_name(&job->reader), (int)name_length(job->words[i]),
 				job->words[i], reader_name(&job->reader));

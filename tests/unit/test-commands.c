@@ -1311,7 +1311,7 @@ static void ctl_fails_with_one_line(void **state)
 	assert_string_equal(result.calls.sets, "wide=1 hum=2 ");
 	/* first the names */
 	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "wide=1", "brightnes"));
-	assert_fails(&result, 1, "camtap: front: no such control: brightnes; ");
+	assert_fails(&result, 1, "camtap: front: brightnes: no such control; ");
 	assert_string_equal(result.calls.sets, "");
 	result = run(ctl_run, &script, ARGUMENTS("ctl", "front", "=1"));
 	assert_fails(&result, 2, "what is =1?");

@@ -334,7 +334,7 @@ static void complaints_are_logged_once(void **state)
 	assert_string_equal(apply(f), line);
 	assert_string_equal(apply(f), "");
 	control_list_set(&f->options.controls, "x", "1");
-	assert_non_null(strstr(apply(f), "no such control: x"));
+	assert_non_null(strstr(apply(f), "control x: no such control; there are"));
 	control_list_remove(&f->options.controls, "x");
 	assert_string_equal(apply(f), line);
 	device.automatic = 0;

@@ -478,7 +478,7 @@ static void what_cannot_be_set_is_explained(void **state)
 		{"never", "0", -ENOENT, NULL},
 		{"user_controls", "0", -ENOENT, NULL},
 		{"x", "0", -ENOENT,
-			"no such control: x; there are brightness, auto_on, menu, do_it, wide, "
+			"x: no such control; there are brightness, auto_on, menu, do_it, wide, "
 			"text, "
 			"bits, link, temperature, grabbed, gain, pan_relative, matrix, "
 			"control_0098090f"},

@@ -151,8 +151,8 @@ refused '^camtap: front: brightness: must be from 0 to 255, not 256' brightness=
 refused 'is no number' brightness=bright
 refused 'must be 0 or 1' boolean=2
 refused '1 (Menu Item 1), 3 (Menu Item 3), 4 (Menu Item 4)' menu=2
-refused 'no such control: brightnes; there are brightness' brightnes=1
-refused 'no such control: brightnes' brightness brightnes
+refused 'brightnes: no such control; there are brightness' brightnes=1
+refused 'brightnes: no such control' brightness brightnes
 refused 'inactive' gain=1
 refused 'can only be read' read_only_integer_32_bits=1
 refused 'array or a structure' u16_8x16_matrix=1
@@ -220,7 +220,7 @@ must_be menu 1
 must_be string abc
 must_be saturation 55
 for line in 'front: control contrast: must be from 0 to 255, not 999' \
-	'front: control no such control: no_such_thing; there are brightness' \
+	'front: control no_such_thing: no such control; there are brightness' \
 	'front: control read_only_integer_32_bits: can only be read'; do
 	[ "$(grep -c -e "$line" /tmp/log)" -eq 1 ] || fail "not once: $line: $(cat /tmp/log)"
 done

@@ -5,4 +5,4 @@ from test_vm import guest
 
 
 def test_controls_of_a_real_driver():
-    assert guest("controls.sh").count("ok ") == 24
+    assert guest("controls.sh").count("ok ") == 22
