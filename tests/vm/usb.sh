@@ -40,12 +40,13 @@ has_frame() {
 	done
 }
 
-# Everything that a reader got was whole, and in order.
+# Everything that a reader got was whole, nothing came twice, and no frame after much newer ones. (On
+# a busy machine uvcvideo swaps neighbours: uvcam/stream.h.)
 check_reader() {
 	grep -q -v -E '^(frame|event) ' "/tmp/reader.$1" &&
 		fail "reader $1: $(grep -v -E '^(frame|event) ' "/tmp/reader.$1" | head -n 3)"
-	awk '/^frame/ { if (n++ > 0 && $2 <= last) { print last, "then", $2; exit 1 } last = $2 }' \
-		"/tmp/reader.$1" || fail "reader $1: frames that are not in order"
+	awk '/^frame/ { if (seen[$2]++ || $2 + 5 < newest) { print newest, "then", $2; exit 1 }
+		if ($2 > newest) newest = $2 }' "/tmp/reader.$1" || fail "reader $1: not in order"
 }
 
 check_alive() { # PROCESS...
@@ -118,8 +119,9 @@ footprint() { # PROCESS
 four_readers() { # PIXEL_FORMAT SIZE RATE
 	camera_start a --port 0
 	within 10 exists $CAMERA
+	# a second's frames: readers of a busy machine may not run for that long
 	daemon_start $SOCKET --source $CAMERA --pixel-format "$1" --size "$2" --rate "$3" \
-		--wait-readers 5
+		--wait-readers 5 --slots 32
 	readers=
 	number=0
 	for way in place place place copy; do
