@@ -288,14 +288,14 @@ static void flush(struct client *client)
 {
 	static int (*const senders[])(struct client *) = {send_welcome, send_format, send_buffers,
 		send_source, send_status, client_send_controls};
-	/* a suspect gets no more than it must, until it is cleared */
-	uint32_t not_now = is_suspect(client)
-				   ? CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS | CLIENT_OWED_CONTROLS
-				   : 0;
-	uint32_t had = client->owed, had_buffers = client->buffers_sent;
+	uint32_t had = client->owed, had_buffers = client->buffers_sent, not_now = 0;
 	int error = 0;
 
 	for (unsigned i = 0; i < sizeof senders / sizeof *senders; i++) {
+		/* a suspect, which any send can make of it, gets no more than it must, until it is
+		 * cleared */
+		if (is_suspect(client))
+			not_now |= CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS | CLIENT_OWED_CONTROLS;
 		if (!(client->owed & ~not_now & 1u << i))
 			continue;
 		error = senders[i](client);
