@@ -378,17 +378,18 @@ steps() { # SECONDS
 	echo "ok the clock steps by $1 s"
 }
 
-# Time from one frame's capture to the next is that of their publications, but for one wrap.
+# Capture times keep their distance to those of publication (which a busy machine delays), but for one
+# wrap.
 capture_times() { # READER
 	since_mark $1 | awk '
-		$1 != "frame" { last = ""; next }
-		last != "" {
-			step = ($6 - last) / 1e9
-			apart = step - ($7 - published) / 1e9
-			if (step < -1e6) wraps++
-			else if (apart < -0.2 || apart > 0.2) { print "capture:", $0; bad = 1 }
+		$1 != "frame" { next }
+		last != "" && $6 < last { wraps++; base = "" }
+		base == "" { base = $6 - $7 }
+		{
+			apart = ($6 - $7 - base) / 1e9
+			if (apart < -2 || apart > 2) { print "capture:", base, $0; bad = 1 }
+			last = $6
 		}
-		{ last = $6; published = $7 }
 		END { exit bad || wraps != 1 }'
 }
 
@@ -409,13 +410,16 @@ clock() {
 	control disconnect=1
 	breaks disconnect 'has been unplugged'
 	dropped=$(info dropped_driver)
+	began=$(now)
 	for reader in $READERS; do
 		wait_for 25 wrapped $reader || fail "no wrap: $(tail -n 2 /tmp/reader.$reader)"
 		capture_times $reader || fail "capture times are not the driver's"
 	done
-	awk '$1 == "frame" && $5 < last { back++ } { last = $5 } END { exit back != 2 }' /tmp/reader.2 ||
-		fail "the driver's sequence did not wrap"
-	[ $(($(info dropped_driver) - dropped)) -lt 60 ] || fail "a wrap is no loss: $(cat /tmp/info)"
+	awk '$1 == "frame" { if ($2 "" == epoch "" && $5 < last) back++; epoch = $2; last = $5 }
+		END { exit back != 1 }' /tmp/reader.2 || fail "the driver's sequence did not wrap"
+	# a busy machine loses some, but no more than there were: 60 a second
+	[ $(($(info dropped_driver) - dropped)) -lt $((($(now) - began) * 60 / 100)) ] ||
+		fail "a wrap is no loss: $(cat /tmp/info)"
 	echo "ok the driver's numbers and times wrap around"
 	finish
 }
