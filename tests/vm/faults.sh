@@ -373,7 +373,7 @@ steps() { # SECONDS
 	wait_for 10 has_frames 2 $((before + 150)) || fail "no frames: $(cat /tmp/log)"
 	told_nothing "clock"
 	[ "$(info revoked)" = 0 ] || fail "revoked: $(cat /tmp/info)"
-	[ "$(info leases)" = 1 ] || grep -q '"leases": 1' /tmp/info || fail "held: $(cat /tmp/info)"
+	grep -q '"leases": 1' /tmp/info || fail "held: $(cat /tmp/info)"
 	[ "$(info state)" = streaming ] || fail "clock: $(cat /tmp/info)"
 	echo "ok the clock steps by $1 s"
 }
