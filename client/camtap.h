@@ -266,7 +266,8 @@ int64_t camtap_frame_realtime(
 enum camtap_frame_flag {
 	CAMTAP_FRAME_TIMESTAMP_SOE =
 		1 << 0, /* capture time is start of exposure, else end of frame */
-	CAMTAP_FRAME_DISCONTINUITY = 1 << 1, /* the source lost frames just before this one */
+	/* the source lost frames just before this one, or was started anew */
+	CAMTAP_FRAME_DISCONTINUITY = 1 << 1,
 	CAMTAP_FRAME_KEYFRAME = 1 << 2,
 	CAMTAP_FRAME_BAD = 1 << 3, /* damaged: its planes may be short, or end in an older
 				      picture; only where camtapd runs with --publish-bad */
