@@ -70,29 +70,79 @@ static void read_line(const struct bayer_picture *picture, int64_t y, uint16_t *
 	line[1 + width] = line[width - 1];
 }
 
-/* A line whose pixels are by turns of one colour ("own": red or blue) and green. `other` is blue or
- * red, of which the lines above and below have some. own_byte: its place in the result. */
-static void convert_line(const uint16_t *above, const uint16_t *line, const uint16_t *below,
-	uint32_t x, uint32_t width, uint32_t own_x, uint32_t own_byte, uint32_t shift, uint8_t *to)
-{
-	for (uint32_t i = x + 1; i <= x + width; i++, to += 4) {
-		uint32_t own, green, other;
+/* The lines around a pixel; its own is line[i]. */
+struct neighbours {
+	const uint16_t *above, *line, *below;
+};
 
-		if (((i - 1) & 1) == own_x) {
-			own = line[i];
-			green = (above[i] + line[i - 1] + line[i + 1] + below[i] + 2u) >> 2;
-			other = (above[i - 1] + above[i + 1] + below[i - 1] + below[i + 1] + 2u) >>
-				2;
-		} else {
-			own = (line[i - 1] + line[i + 1] + 1u) >> 1;
-			green = line[i];
-			other = (above[i] + below[i] + 1u) >> 1;
-		}
-		to[own_byte] = (uint8_t)(own >> shift);
-		to[1] = (uint8_t)(green >> shift);
-		to[2 - own_byte] = (uint8_t)(other >> shift);
-		to[3] = 255;
+static inline uint32_t mean_of_cross(const struct neighbours *at, uint32_t i)
+{
+	return (at->above[i] + at->line[i - 1] + at->line[i + 1] + at->below[i] + 2u) >> 2;
+}
+
+static inline uint32_t mean_of_corners(const struct neighbours *at, uint32_t i)
+{
+	return (at->above[i - 1] + at->above[i + 1] + at->below[i - 1] + at->below[i + 1] + 2u) >>
+	       2;
+}
+
+static inline uint32_t mean_of_row(const struct neighbours *at, uint32_t i)
+{
+	return (at->line[i - 1] + at->line[i + 1] + 1u) >> 1;
+}
+
+static inline uint32_t mean_of_column(const struct neighbours *at, uint32_t i)
+{
+	return (at->above[i] + at->below[i] + 1u) >> 1;
+}
+
+static inline void put_pixel(
+	uint8_t *to, uint32_t blue, uint32_t green, uint32_t red, uint32_t shift)
+{
+	to[0] = (uint8_t)(blue >> shift);
+	to[1] = (uint8_t)(green >> shift);
+	to[2] = (uint8_t)(red >> shift);
+	to[3] = 255;
+}
+
+/* A line of red and green pixels by turns; red_x says which is first. */
+static void convert_red_line(const struct neighbours *at, uint32_t x, uint32_t width,
+	uint32_t red_x, uint32_t shift, uint8_t *to)
+{
+	uint32_t i = x + 1, end = x + 1 + width;
+
+	if ((x & 1) != red_x) {
+		put_pixel(to, mean_of_column(at, i), at->line[i], mean_of_row(at, i), shift);
+		to += 4;
+		i++;
 	}
+	for (; i + 1 < end; i += 2, to += 8) {
+		put_pixel(to, mean_of_corners(at, i), mean_of_cross(at, i), at->line[i], shift);
+		put_pixel(to + 4, mean_of_column(at, i + 1), at->line[i + 1],
+			mean_of_row(at, i + 1), shift);
+	}
+	if (i < end)
+		put_pixel(to, mean_of_corners(at, i), mean_of_cross(at, i), at->line[i], shift);
+}
+
+/* A line of blue and green pixels. */
+static void convert_blue_line(const struct neighbours *at, uint32_t x, uint32_t width,
+	uint32_t blue_x, uint32_t shift, uint8_t *to)
+{
+	uint32_t i = x + 1, end = x + 1 + width;
+
+	if ((x & 1) != blue_x) {
+		put_pixel(to, mean_of_row(at, i), at->line[i], mean_of_column(at, i), shift);
+		to += 4;
+		i++;
+	}
+	for (; i + 1 < end; i += 2, to += 8) {
+		put_pixel(to, at->line[i], mean_of_cross(at, i), mean_of_corners(at, i), shift);
+		put_pixel(to + 4, mean_of_row(at, i + 1), at->line[i + 1],
+			mean_of_column(at, i + 1), shift);
+	}
+	if (i < end)
+		put_pixel(to, at->line[i], mean_of_cross(at, i), mean_of_corners(at, i), shift);
 }
 
 void bayer_to_xr24(const struct bayer_picture *picture, uint32_t x, uint32_t y, uint32_t width,
@@ -105,13 +155,16 @@ void bayer_to_xr24(const struct bayer_picture *picture, uint32_t x, uint32_t y, 
 	read_line(picture, (int64_t)y - 1, lines[0]);
 	read_line(picture, y, lines[1]);
 	for (uint32_t row = y; row < y + height; row++) {
-		bool red = (row & 1) == picture->red_y;
+		struct neighbours at = {lines[0], lines[1], lines[2]};
+		uint8_t *line = to + (size_t)(row - y) * stride;
 		uint16_t *oldest = lines[0];
 
 		read_line(picture, (int64_t)row + 1, lines[2]);
-		convert_line(lines[0], lines[1], lines[2], x, width,
-			red ? picture->red_x : 1 - picture->red_x, red ? 2 : 0, picture->bits - 8,
-			to + (size_t)(row - y) * stride);
+		if ((row & 1) == picture->red_y)
+			convert_red_line(&at, x, width, picture->red_x, picture->bits - 8, line);
+		else
+			convert_blue_line(
+				&at, x, width, 1 - picture->red_x, picture->bits - 8, line);
 		lines[0] = lines[1];
 		lines[1] = lines[2];
 		lines[2] = oldest;

@@ -218,10 +218,13 @@ static void finish(struct jpeg_decoder *decoder)
 {
 	struct jpeg_decompress_struct *info = &decoder->info;
 
-	if (decoder->setup.policy == CONVERT_STRICT && info->output_scanline >= info->output_height)
-		jpeg_finish_decompress(info);
-	else
+	if (decoder->setup.policy == CONVERT_LENIENT) {
 		jpeg_abort_decompress(info);
+		return;
+	}
+	if (info->output_scanline < info->output_height)
+		jpeg_skip_scanlines(info, info->output_height - info->output_scanline);
+	jpeg_finish_decompress(info);
 }
 
 static void decode_pixels(struct jpeg_decoder *decoder, enum jpeg_pixels pixels,

@@ -164,6 +164,12 @@ static void load_pairs(
 	work->plane_count = 3;
 }
 
+/* Samples in host order, in lines that libyuv can take. */
+static bool is_aligned16(const struct work_plane *plane)
+{
+	return ((uintptr_t)plane->data | plane->stride) % sizeof(uint16_t) == 0;
+}
+
 /* The highest 8 bits. Samples beyond their range are the largest. */
 static void load_grey16(
 	struct convert *convert, const struct convert_picture *picture, struct work *work)
@@ -174,6 +180,14 @@ static void load_grey16(
 	uint32_t shift = info->bits - 8u;
 	uint32_t low = convert->from.fourcc == V4L2_PIX_FMT_Y16_BE ? 1 : 0;
 
+	work->planes[0] = room_plane(&room);
+	work->plane_count = 1;
+	if (low == 0 && is_aligned16(&crop) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+		Convert16To8Plane((const uint16_t *)(const void *)crop.data, (int)crop.stride / 2,
+			room.data, (int)room.stride, 1 << (16 - shift), (int)crop.width,
+			(int)crop.height);
+		return;
+	}
 	for (uint32_t y = 0; y < crop.height; y++) {
 		const uint8_t *from = crop.data + (size_t)y * crop.stride;
 		uint8_t *to = room.data + (size_t)y * room.stride;
@@ -185,8 +199,6 @@ static void load_grey16(
 			to[x] = (uint8_t)(value < 255 ? value : 255);
 		}
 	}
-	work->planes[0] = room_plane(&room);
-	work->plane_count = 1;
 }
 
 /* libyuv names RGB formats by words of the little-endian machine: its RAW is R, G, B in memory,

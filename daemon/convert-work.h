@@ -71,7 +71,7 @@ struct convert {
 	} crop; /* pixels of the source; always set */
 	bool scaled;
 
-	/* PLANAR, SEMI_PLANAR, PAIRS: pixels per chroma sample. */
+	/* Pixels per chroma sample. */
 	uint32_t chroma_width, chroma_height;
 	bool chroma_swapped; /* Cr comes first */
 	bool luma_second;    /* PAIRS: UYVY, VYUY */

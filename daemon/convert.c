@@ -146,8 +146,9 @@ static int alloc_room(struct convert *convert, struct work_room *room, uint32_t 
 static int plan_source(struct convert *convert, char error[static CONVERT_ERROR_SIZE])
 {
 	const struct format_info *info = format_find(convert->from.fourcc);
-	uint32_t fourcc = convert->from.fourcc, step_x = 1, step_y = 1;
+	uint32_t fourcc = convert->from.fourcc, step_x, step_y;
 
+	convert->chroma_width = convert->chroma_height = 1;
 	convert->chroma_swapped = fourcc == V4L2_PIX_FMT_YVYU || fourcc == V4L2_PIX_FMT_VYUY ||
 				  fourcc == V4L2_PIX_FMT_NV21 || fourcc == V4L2_PIX_FMT_YVU420;
 	convert->luma_second = fourcc == V4L2_PIX_FMT_UYVY || fourcc == V4L2_PIX_FMT_VYUY;
@@ -172,10 +173,8 @@ static int plan_source(struct convert *convert, char error[static CONVERT_ERROR_
 	case SOURCE_KIND_RGB:
 		break;
 	}
-	if (convert->chroma_width != 0 && convert->to.fourcc != V4L2_PIX_FMT_GREY) {
-		step_x = convert->chroma_width;
-		step_y = convert->chroma_height;
-	}
+	step_x = convert->to.fourcc == V4L2_PIX_FMT_GREY ? 1 : convert->chroma_width;
+	step_y = convert->to.fourcc == V4L2_PIX_FMT_GREY ? 1 : convert->chroma_height;
 	if (convert->crop.x % step_x != 0 || convert->crop.y % step_y != 0)
 		return fail(error, -EINVAL,
 			"the crop's offsets must be multiples of %ux%u, which the source's chroma "
@@ -386,7 +385,11 @@ static void plan_colorimetry(struct convert *convert)
 		to->chroma_siting = POOL_CHROMA_UNKNOWN;
 }
 
-/* How far a JPEG image is decoded smaller: as far as no number of the region gets a fraction. */
+/*
+ * How far a JPEG image is decoded smaller: as far as no number of the region gets a fraction. Only
+ * by halves: libjpeg-turbo has vector instructions for these, and decoding by 3/8 takes longer than
+ * by 4/8 and scaling the rest (measured with version 2.1.5, 1080p 4:2:0: 3.3 and 3.0 ms).
+ */
 static uint32_t find_jpeg_scale(const struct convert *convert)
 {
 	const uint32_t numbers[] = {
@@ -394,14 +397,14 @@ static uint32_t find_jpeg_scale(const struct convert *convert)
 	/* offsets must still lie between chroma samples, which may be two pixels wide */
 	const uint32_t step = convert->to.fourcc == V4L2_PIX_FMT_GREY ? 1 : 2;
 
-	for (uint32_t scale = 1; scale < JPEG_SCALE_ONE; scale++) {
+	for (uint32_t scale = 1; scale < JPEG_SCALE_ONE; scale *= 2) {
+		uint32_t divisor = JPEG_SCALE_ONE / scale;
 		bool exact = true;
 
 		for (size_t i = 0; i < ELEMENTS(numbers); i++)
-			exact = exact &&
-				numbers[i] * scale % (JPEG_SCALE_ONE * (i < 2 ? step : 1)) == 0;
-		if (exact && convert->crop.width * scale / JPEG_SCALE_ONE >= convert->to.width &&
-			convert->crop.height * scale / JPEG_SCALE_ONE >= convert->to.height)
+			exact = exact && numbers[i] % (divisor * (i < 2 ? step : 1)) == 0;
+		if (exact && convert->crop.width / divisor >= convert->to.width &&
+			convert->crop.height / divisor >= convert->to.height)
 			return scale;
 	}
 	return JPEG_SCALE_ONE;

@@ -14,8 +14,8 @@
  *   Bayer of 8, 10, 12 bits                 the same
  *
  * The crop is cut first, then it is scaled: by libyuv's box filter where it becomes smaller, else
- * bilinearly; a JPEG image that becomes smaller is decoded smaller as far as that is exact, that is
- * by n/8 where all numbers remain whole.
+ * bilinearly; a JPEG image that becomes smaller is decoded smaller, to 1/2, 1/4 or 1/8, as far as
+ * all numbers remain whole.
  *
  * Crop offsets must be multiples of the source's chroma subsampling (even for 4:2:0, and for JPEG
  * of whatever kind; even columns for 4:2:2): moving chroma by half a sample would blur it. To GREY,
