@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""run.py [--quick] [--only WORD]: builds, and runs every test (scripts/test installs what it needs first).
+"""run.py [--quick|--long] [--only WORD]: builds, and runs every test (scripts/test installs what it needs first).
 
---quick leaves out the tests that boot a virtual machine. --only runs the steps whose name contains WORD.
+--quick leaves out the tests that boot a virtual machine. --long runs every test, of those in the virtual
+machine all variants, too (three quarters of an hour). --only runs the steps whose name contains WORD.
 
 Builds: build/ (gcc, as users have it; clang too, for its warnings), build-asan/ (gcc, address and undefined
 behaviour sanitizers: unit and integration tests), build-tsan/ (gcc, thread sanitizer: those whose threads
@@ -19,7 +20,7 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"  # Debian's: the one that has Debian's pytest
-STEP_LIMIT_S = 900
+STEP_LIMIT_S = 3600
 
 
 class Tally:
@@ -122,7 +123,8 @@ ASAN = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_
 TSAN = {"TSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:second_deadlock_stack=1"}
 
 
-def steps(tally, quick):
+def steps(tally, quick, long):
+    chosen = () if long else ("-m", "not long")
     yield "build", lambda: build(tally, "build", "gcc", "--buildtype", "debugoptimized")
     yield "clang", lambda: build(tally, "build-clang", "clang", "--buildtype", "debugoptimized")
     yield "build-asan", lambda: build(
@@ -137,7 +139,7 @@ def steps(tally, quick):
     yield "asan-unit", lambda: meson_tests(tally, "build-asan", "unit", **ASAN)
     yield "tsan-unit", lambda: meson_tests(tally, "build-tsan", "unit", **TSAN)
     yield "asan-integration", lambda: pytest(
-        tally, "build-asan", "integration", "tests/integration", **ASAN)
+        tally, "build-asan", "integration", "tests/integration", *chosen, **ASAN)
     yield "tsan-integration", lambda: pytest(
         tally, "build-tsan", "integration", "tests/integration/test_restart.py",
         "tests/integration/test_holders.py", **TSAN)
@@ -147,17 +149,18 @@ def steps(tally, quick):
         "tests/integration/test_killed.py", "tests/integration/test_hostile.py",
         "tests/integration/test_holders.py")
     if not quick:
-        yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm")
+        yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm", *chosen)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="without the virtual machine")
+    parser.add_argument("--long", action="store_true", help="the tests that take long, too")
     parser.add_argument("--only", default="", metavar="WORD", help="steps whose name contains WORD")
     arguments = parser.parse_args()
     tally = Tally()
     started = time.monotonic()
-    for name, step in steps(tally, arguments.quick):
+    for name, step in steps(tally, arguments.quick, arguments.long):
         if arguments.only in name:
             step()
     for name in tally.failures:

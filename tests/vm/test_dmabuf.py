@@ -19,13 +19,16 @@ def with_probe(monkeypatch):
 
 
 @pytest.mark.parametrize("memory, planar", [
-    ("vmalloc", ""), ("contiguous", ""), ("contiguous", ",multiplanar=2"),
+    pytest.param("vmalloc", "", marks=pytest.mark.long),
+    ("contiguous", ""),
+    pytest.param("contiguous", ",multiplanar=2", marks=pytest.mark.long),
 ], ids=["vmalloc", "contiguous", "multi-planar"])
 def test_four_readers_see_every_frame_and_the_same_bytes(memory, planar):
     output = guest("capture.sh", "dmabuf", TRANSFER, modules=PLAIN + MEMORY[memory] + planar)
     assert output.count("ok ") >= 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("memory", MEMORY)
 @pytest.mark.parametrize("planar, formats", [
     ("", ["YUYV:YUYV", "NV12:NV12", "YU12:YU12", "GREY:GREY"]),
@@ -36,12 +39,14 @@ def test_frames_are_those_of_the_copy(memory, planar, formats):
     assert output.count("ok ") == len(formats)
 
 
-@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("memory", [
+    pytest.param("vmalloc", marks=pytest.mark.long), "contiguous"])
 def test_what_readers_can_and_cannot_do(memory):
     cases = ["attack@root", "attack@user", "refused", "slow", "hold", "keep", "stall"]
     assert guest("dmabuf.sh", *cases, modules=PLAIN + MEMORY[memory]).count("ok ") == len(cases)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("memory", MEMORY)
 def test_what_dma_bufs_do_not_promise(memory):
     modules = f"vivid:n_devs=2,node_types=0x1,0x1{MEMORY[memory]}"

@@ -17,14 +17,14 @@ MULTIPLANAR = PLAIN + ",multiplanar=2"
 
 @pytest.mark.parametrize("case, memory, modules, checks", [
     ("faults", "userptr", PLAIN, 12),
-    ("faults", "copy", PLAIN, 12),
-    ("faults", "userptr", MULTIPLANAR, 12),
-    ("silence", "userptr", PLAIN, 4),
-    ("silence", "copy", PLAIN, 4),
+    pytest.param("faults", "copy", PLAIN, 12, marks=pytest.mark.long),
+    pytest.param("faults", "userptr", MULTIPLANAR, 12, marks=pytest.mark.long),
+    pytest.param("silence", "userptr", PLAIN, 4, marks=pytest.mark.long),
+    pytest.param("silence", "copy", PLAIN, 4, marks=pytest.mark.long),
     ("signal", "userptr", PLAIN, 7),
-    ("signal", "copy", MULTIPLANAR, 7),
+    pytest.param("signal", "copy", MULTIPLANAR, 7, marks=pytest.mark.long),
     ("replug", "userptr", PLAIN, 4),
-    ("replug", "copy", PLAIN, 4),
+    pytest.param("replug", "copy", PLAIN, 4, marks=pytest.mark.long),
     ("clock", "userptr", PLAIN, 5),
 ], ids=lambda value: str(value).replace(PLAIN, "plain"))
 def test_the_camera_goes_on(case, memory, modules, checks):

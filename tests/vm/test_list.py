@@ -34,6 +34,7 @@ def test_no_node_is_opened_that_udev_knows():
     assert guest("nodes", modules=MANY).count("ok ") == 7
 
 
+@pytest.mark.long
 def test_cameras_of_the_same_serial_number():
     assert guest("twins").count("ok ") == 2
 
@@ -76,7 +77,7 @@ def shown_by_camtap(device):
     return formats
 
 
-@pytest.mark.parametrize("planes", [1, 2])
+@pytest.mark.parametrize("planes", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_formats_are_those_of_v4l2_ctl(planes, tmp_path):
     tmp_path.chmod(0o777)
     guest("formats", "--share", str(tmp_path), modules=TWO + f",multiplanar={planes},{planes}")

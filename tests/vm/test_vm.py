@@ -29,8 +29,8 @@ def guest(script, *arguments, modules=PLAIN):
 
 @pytest.mark.parametrize("memory, transfer, modules", [
     ("auto", "zero-copy (USERPTR)", PLAIN),
-    ("copy", "one copy (MMAP)", PLAIN),
-    ("libv4l2", "libv4l2 conversion (MMAP)", PLAIN),
+    pytest.param("copy", "one copy (MMAP)", PLAIN, marks=pytest.mark.long),
+    pytest.param("libv4l2", "libv4l2 conversion (MMAP)", PLAIN, marks=pytest.mark.long),
     # dma-contig memory: the driver refuses USERPTR
     ("auto", "one copy (MMAP)", PLAIN + ",allocators=1"),
 ])
@@ -54,7 +54,7 @@ def test_what_cannot_be_captured_is_refused_clearly():
 
 @pytest.mark.parametrize("case, modules", [
     ("plain", PLAIN),
-    ("contiguous", PLAIN + ",allocators=1"),
+    pytest.param("contiguous", PLAIN + ",allocators=1", marks=pytest.mark.long),
     ("multiplanar", PLAIN + ",multiplanar=2"),
 ])
 def test_the_v4l2_source_by_itself(case, modules):
