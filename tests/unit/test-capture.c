@@ -320,11 +320,9 @@ static void the_back_off_grows_to_a_second_and_people_are_told_once(void **state
 	late = camera_bench_snapshot(bench);
 	assert_true(late.version == early.version);
 	assert_true(late.since_realtime_ns == early.since_realtime_ns);
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 6; i++)
 		assert_true(pause_before(bench, i + 1) >= pauses_ms[i] * NSEC_PER_MSEC);
-		/* not yet as long as twice the next one */
-		assert_true(pause_before(bench, i + 1) < 3 * pauses_ms[i] * NSEC_PER_MSEC);
-	}
+	assert_true(pause_before(bench, 6) < 3 * NSEC_PER_SEC); /* 3.2 s, if it still grew */
 	/* it is back, and breaks again: that is a new back-off */
 	fake_source_play(&bench->fake, good, 1);
 	fake_source_play(&bench->fake, broken, 1);
@@ -581,7 +579,7 @@ static void it_quits_from_every_state(void **state)
 		begin_ns = clock_now();
 		camera_stop(bench->camera);
 		/* far less than the back-off's pause */
-		assert_true(clock_now() - begin_ns < 500 * NSEC_PER_MSEC);
+		assert_true(clock_now() - begin_ns < 800 * NSEC_PER_MSEC);
 		assert_int_equal(camera_bench_snapshot(bench).state, CAMERA_FINISHED);
 		assert_null(stream_pool(camera_stream(bench->camera)));
 		camera_bench_free(bench);
