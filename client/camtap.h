@@ -85,7 +85,11 @@ int camtap_new(struct camtap **ret_camera);
 int camtap_set_camera(struct camtap *camera, const char *name);
 /* The socket's path; goes before the name and everything else. */
 int camtap_set_socket(struct camtap *camera, const char *path);
-/* FOURCC[:WxH][,rate=N][,crop=WxH+X+Y]; NULL or "": the native stream. */
+/* FOURCC[:WxH][,rate=N][,crop=WxH+X+Y], for example "GREY:640x360" or "bgr24:320x180,rate=10" (rate
+ * is the highest; the crop is cut out first, then scaled); NULL or "": the native stream. camtapd
+ * makes it once for all who ask for it. A frame has the id, epoch and times of the native frame
+ * that it was made from. What cannot be made is refused: -EINVAL of camtap_next(), with a text that
+ * lists what can. */
 int camtap_set_stream(struct camtap *camera, const char *stream);
 /* What `camtap info` shows for this program; default: the program's name. */
 int camtap_set_client_name(struct camtap *camera, const char *name);
@@ -156,29 +160,27 @@ int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms);
 
 /* ---- controls ---- */
 
-/* Brightness, exposure, focus ...: the controls of the camera's device, under the names of v4l2-ctl(1).
- * In any mode, but in mode OBSERVE the camera is not started for it (the device is then opened for a
- * moment). A device can take seconds to answer. */
+/* Brightness, exposure, focus ...: the controls of the camera's device, under the names of
+ * v4l2-ctl(1). In any mode, but in mode OBSERVE the camera is not started for it (the device is
+ * then opened for a moment). A device can take seconds to answer. */
 
 /* The document of all controls with their ranges and values (JSON, see camtap(1)). Waits at most
  * `timeout_ms`; when that is over the question stands, and the next call goes on waiting for the
- * answer. *ret_json is NUL-terminated and the caller's to free(). Frames and events that come meanwhile
- * stay for camtap_next().
- * -EOPNOTSUPP: the camera has no controls (a recording), or its daemon is of a version that knows none;
- * -ENODEV and others: the device is away or cannot be asked; -ETIMEDOUT; or what camtap_next() gives.
- * camtap_error_text() says more. */
+ * answer. *ret_json is NUL-terminated and the caller's to free(). Frames and events that come
+ * meanwhile stay for camtap_next(). -EOPNOTSUPP: the camera has no controls (a recording), or its
+ * daemon is of a version that knows none; -ENODEV and others: the device is away or cannot be
+ * asked; -ETIMEDOUT; or what camtap_next() gives. camtap_error_text() says more. */
 int camtap_controls(struct camtap *camera, char **ret_json, int timeout_ms);
 
-/* Sets a control; waits at most `timeout_ms` until the device has taken it. It stays until the daemon
- * ends, replugging the camera included. `value` is a number, 0 or 1 of a switch, the number of a menu's
- * entry or its text, the text of a string; anything for a button, which is pressed.
+/* Sets a control; waits at most `timeout_ms` until the device has taken it. It stays until the
+ * daemon ends, replugging the camera included. `value` is a number, 0 or 1 of a switch, the number
+ * of a menu's entry or its text, the text of a string; anything for a button, which is pressed.
  * -EACCES: only root, the daemon's own user and group camtap-admin may; -ENOENT: there is no such
- * control; -EINVAL, -ERANGE: no value of it; -EPERM: it can only be read; -EBUSY: it cannot be set now,
- * because an automatic mode or the stream decides it; -EOPNOTSUPP, -ENODEV as above. After -ETIMEDOUT,
- * and after -ECONNRESET (the daemon went before it had answered), it may have been set or not.
- * camtap_error_text() says what is allowed. */
-int camtap_set_control(
-	struct camtap *camera, const char *name, const char *value, int timeout_ms);
+ * control; -EINVAL, -ERANGE: no value of it; -EPERM: it can only be read; -EBUSY: it cannot be set
+ * now, because an automatic mode or the stream decides it; -EOPNOTSUPP, -ENODEV as above. After
+ * -ETIMEDOUT, and after -ECONNRESET (the daemon went before it had answered), it may have been set
+ * or not. camtap_error_text() says what is allowed. */
+int camtap_set_control(struct camtap *camera, const char *name, const char *value, int timeout_ms);
 
 /* ---- frames ---- */
 
