@@ -167,6 +167,15 @@ int setting_control(const char *name, const char *value, struct options *options
 	return control_list_set(&options->controls, name, value);
 }
 
+static int set_jpeg(const struct setting *setting, const char *text, struct options *options)
+{
+	(void)setting;
+	if (strcmp(text, "strict") != 0 && strcmp(text, "lenient") != 0)
+		return -EINVAL;
+	options->jpeg_strict = text[0] == 's';
+	return 0;
+}
+
 #define MEMBER(name) .offset = offsetof(struct options, name)
 
 /* In the order of the documents. The limits of numbers are spelt out in `allowed`; the tests hold
@@ -333,6 +342,17 @@ const struct setting settings[] = {
 		.parse = set_timespan,
 		MEMBER(stall_timeout_ns),
 		.max = 60 * NSEC_PER_MINUTE,
+	},
+	{
+		.section = "Camera",
+		.key = "jpeg",
+		.argument = "lenient|strict",
+		.help = "What derived streams make of JPEGs with oddities that change no pixel "
+			"(bytes between segments, a missing end): frames (lenient), or bad "
+			"frames, which are counted (strict).",
+		.allowed = "lenient or strict",
+		.default_value = "lenient",
+		.parse = set_jpeg,
 	},
 	{
 		.section = "Camera",

@@ -394,7 +394,7 @@ static void wrong_lines_are_named(void **state)
 		{"[Camera]\nslots = 3\n", "@/x.conf:2: slots belongs into section [Pool]"},
 		{"[Camera]\nname = y\n",
 			"@/x.conf:2: no such key: name; section [Camera] has source socket "
-			"pixel_format size rate raw loop wait always_on idle_timeout stall_timeout publish_bad"},
+			"pixel_format size rate raw loop wait always_on idle_timeout stall_timeout jpeg publish_bad"},
 		{"[Pool]\n\nslots = 2\n",
 			"@/x.conf:3: slots = 2: must be auto, or a number from 3 to 64"},
 		{"[Pool]\nslots = 65\n",
