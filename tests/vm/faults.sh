@@ -43,7 +43,7 @@ info_is() { # KEY PATTERN
 }
 
 wait_info() { # KEY PATTERN
-	wait_for 15 info_is "$1" "$2" || fail "$1 is not $2: $(cat /tmp/info /tmp/log)"
+	wait_for 30 info_is "$1" "$2" || fail "$1 is not $2: $(cat /tmp/info /tmp/log)"
 }
 
 # ---- what the readers saw ----
@@ -68,7 +68,7 @@ since_mark() { # READER: what came since then
 
 frames_go_on() {
 	for reader in $READERS; do
-		wait_for 20 has_frames $reader $(($(frames $reader) + 20)) ||
+		wait_for 30 has_frames $reader $(($(frames $reader) + 20)) ||
 			fail "$1: reader $reader has no frames: $(tail -n 3 /tmp/reader.$reader) $(cat /tmp/log)"
 	done
 }
@@ -80,14 +80,14 @@ event_came() { # READER NUMBER PATTERN
 # The readers are told that the camera is away, and why, and then that it is there again.
 told() { # WHAT PATTERN
 	for reader in $READERS; do
-		wait_for 15 event_came $reader 3 "$2" ||
+		wait_for 30 event_came $reader 3 "$2" ||
 			fail "$1: reader $reader was not told: $(since_mark $reader | grep event) $(cat /tmp/log)"
 	done
 }
 
 told_of_return() { # WHAT
 	for reader in $READERS; do
-		wait_for 15 event_came $reader 2 '' ||
+		wait_for 30 event_came $reader 2 '' ||
 			fail "$1: reader $reader was not told of its return: $(since_mark $reader | grep event) $(cat /tmp/log)"
 	done
 	frames_go_on "$1"
@@ -286,7 +286,7 @@ new_size() { # SIZE DV_TIMINGS
 	mark
 	control dv_timings="$2"
 	for reader in $READERS; do
-		wait_for 15 has_size $reader "$1" ||
+		wait_for 30 has_size $reader "$1" ||
 			fail "reader $reader has no frame of $1: $(tail -n 3 /tmp/reader.$reader) $(cat /tmp/log)"
 		event_came $reader 5 '' || fail "reader $reader was not told of the format"
 	done
