@@ -68,7 +68,10 @@ struct source_v4l2 {
 	const struct options *options;
 	struct v4l2_identity identity;
 	struct device_watch watch; /* while it is away */
-	bool userptr_refused;      /* a slot was refused: copy from now on */
+	/* It has taken slots and filled them: what it refuses later is a fault, and no reason to
+	 * copy. */
+	bool userptr_proven;
+	bool userptr_refused; /* a slot was refused before that: copy from now on */
 
 	/* From open() to close(): */
 	struct v4l2_device device;
@@ -647,7 +650,7 @@ static int queue_slots(struct source_v4l2 *v4l2)
 		r = v4l2->transfer == TRANSFER_DMABUF
 			    ? v4l2_queue_give(&v4l2->queue, index, NULL)
 			    : queue_userptr(v4l2, &v4l2->queue, index, v4l2->slots.slots[slot]);
-		if (v4l2->transfer == TRANSFER_USERPTR &&
+		if (v4l2->transfer == TRANSFER_USERPTR && !v4l2->userptr_proven &&
 			(r == -EINVAL || r == -EFAULT || r == -ENOMEM)) {
 			v4l2->userptr_refused = true;
 			return source_fail(&v4l2->source, r,
@@ -883,6 +886,8 @@ static int capture_take(struct source *source, struct source_frame *ret_frame)
 		*ret_frame = frame;
 		return SOURCE_CORRUPT;
 	}
+	if (v4l2->transfer == TRANSFER_USERPTR)
+		v4l2->userptr_proven = true;
 	frame.lost = v4l2->lost;
 	v4l2->lost = 0;
 	*ret_frame = frame;
