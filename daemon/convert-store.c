@@ -10,16 +10,83 @@
 #include <libyuv.h>
 #include <linux/videodev2.h>
 
-static void scale_plane(const struct work_plane *from, const struct work_room *to)
+enum {
+	LIBYUV_BOX_LINES_MAX = UINT16_MAX / UINT8_MAX,
+};
+
+/* Means of columns x lines samples each, rounded. */
+static void box_plane(
+	const struct work_plane *from, const struct work_room *to, uint32_t columns, uint32_t lines)
+{
+	uint32_t count = columns * lines;
+
+	for (uint32_t y = 0; y < to->height; y++) {
+		const uint8_t *box = from->data + (size_t)y * lines * from->stride;
+		uint8_t *result = to->data + (size_t)y * to->stride;
+
+		for (uint32_t x = 0; x < to->width; x++, box += columns) {
+			const uint8_t *line = box;
+			uint32_t sum = count / 2;
+
+			for (uint32_t dy = 0; dy < lines; dy++, line += from->stride) {
+				for (uint32_t dx = 0; dx < columns; dx++)
+					sum += line[dx];
+			}
+			result[x] = (uint8_t)(sum / count);
+		}
+	}
+}
+
+static void call_libyuv(
+	const struct work_plane *from, const struct work_room *to, enum FilterMode filter)
 {
 	ScalePlane(from->data, (int)from->stride, (int)from->width, (int)from->height, to->data,
-		(int)to->stride, (int)to->width, (int)to->height, kFilterBox);
+		(int)to->stride, (int)to->width, (int)to->height, filter);
+}
+
+static uint32_t whole_factor(uint32_t size, uint32_t new_size)
+{
+	return size > new_size ? size / new_size : 1;
+}
+
+/*
+ * Bilinearly to the nearest size from which a whole factor leads to the result, then the mean.
+ *
+ * libyuv alone would take means of boxes whose edges it moves to whole pixels (31 dB instead of 39
+ * against exact areas, from 512 to 200 pixels), and where one of the factors is 2 or less no means
+ * at all, but two samples of however many. Its means are right where both factors are whole and
+ * either 2, or more than 2.
+ */
+static void scale_plane(
+	const struct convert *convert, const struct work_plane *from, const struct work_room *to)
+{
+	uint32_t columns = whole_factor(from->width, to->width);
+	uint32_t lines = whole_factor(from->height, to->height);
+	bool last = columns == 1 && lines == 1;
+	struct work_room room = convert->middle;
+	struct work_plane middle = *from;
+
+	if (from->width != to->width * columns || from->height != to->height * lines) {
+		if (last)
+			room = *to;
+		room.width = to->width * columns;
+		room.height = to->height * lines;
+		call_libyuv(from, &room, kFilterBilinear);
+		if (last)
+			return;
+		middle = (struct work_plane){room.data, room.stride, room.width, room.height};
+	}
+	if (last || (columns == 2 && lines == 2) ||
+		(columns > 2 && lines > 2 && lines <= LIBYUV_BOX_LINES_MAX))
+		call_libyuv(&middle, to, kFilterBox);
+	else
+		box_plane(&middle, to, columns, lines);
 }
 
 /* Means of pairs of lines, or of 2x2 samples; at the end of an odd number of columns or lines of
  * those that there are. So a sample of the result stands for the same pixels as before. */
-static void halve_plane(
-	const struct work_plane *from, const struct work_room *to, bool columns, bool lines)
+static void halve_plane(const struct convert *convert, const struct work_plane *from,
+	const struct work_room *to, bool columns, bool lines)
 {
 	uint32_t step_x = columns ? 2 : 1, step_y = lines ? 2 : 1;
 	struct work_room whole = *to;
@@ -35,7 +102,7 @@ static void halve_plane(
 				(int)even.stride * 2, whole.data, (int)whole.stride,
 				(int)whole.width, (int)whole.height, 128);
 		else
-			scale_plane(&even, &whole);
+			scale_plane(convert, &even, &whole);
 	}
 	for (uint32_t y = 0; y < to->height; y++) {
 		uint32_t first = y < whole.height ? whole.width : 0;
@@ -79,9 +146,9 @@ static void scale_to_goal(struct convert *convert, struct work *work, uint32_t i
 		CopyPlane(plane->data, (int)plane->stride, goal.data, (int)goal.stride,
 			(int)goal.width * (convert->kind == WORK_XR24 ? 4 : 1), (int)goal.height);
 	} else if (halves(convert, plane, &goal, &columns, &lines)) {
-		halve_plane(plane, &goal, columns, lines);
+		halve_plane(convert, plane, &goal, columns, lines);
 	} else {
-		scale_plane(plane, &goal);
+		scale_plane(convert, plane, &goal);
 	}
 	*plane = (struct work_plane){goal.data, goal.stride, goal.width, goal.height};
 }
@@ -101,7 +168,7 @@ static void scale_xr24(struct convert *convert, struct work *work)
 		struct work_plane channel = {
 			large[i].data, large[i].stride, large[i].width, large[i].height};
 
-		scale_plane(&channel, &small[i]);
+		scale_plane(convert, &channel, &small[i]);
 	}
 	MergeARGBPlane(small[0].data, (int)small[0].stride, small[1].data, (int)small[1].stride,
 		small[2].data, (int)small[2].stride, NULL, 0, goal.data, (int)goal.stride,

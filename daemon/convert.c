@@ -586,10 +586,38 @@ static int plan_rgb(struct convert *convert)
 	return r;
 }
 
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Scaling has two steps where a factor is neither whole nor below 2. No plane is larger than the
+ * luma of the crop, or than that of the result. Chroma may have factors of its own. */
+static int plan_middle(struct convert *convert)
+{
+	const struct pool_format *to = &convert->to;
+	uint32_t width = convert->crop.width, height = convert->crop.height;
+
+	if (convert->source == SOURCE_KIND_JPEG) {
+		width = convert->jpeg_region.width;
+		height = convert->jpeg_region.height;
+	}
+	if (convert->kind == WORK_RESULT ||
+		(convert->kind == WORK_YCBCR
+				? !convert->scaled && convert->source != SOURCE_KIND_JPEG
+				: width % to->width == 0 && height % to->height == 0))
+		return 0;
+	return alloc_room(
+		convert, &convert->middle, larger(width, to->width), larger(height, to->height), 1);
+}
+
 static int plan_memory(struct convert *convert)
 {
 	int r;
 
+	r = plan_middle(convert);
+	if (r < 0)
+		return r;
 	convert->goal_count = convert->kind == WORK_YCBCR ? WORK_PLANES : 1;
 	for (uint32_t i = 0; i < convert->goal_count; i++)
 		plan_goal(convert, i);
@@ -665,6 +693,7 @@ void convert_destroy(struct convert *convert)
 		free(convert->large[i].data);
 		free(convert->small[i].data);
 	}
+	free(convert->middle.data);
 	free(convert->bayer);
 	jpeg_decoder_destroy(convert->jpeg);
 	free(convert);

@@ -13,9 +13,12 @@
  *   GREY Y10 Y12 Y16 Y16-BE                 the same
  *   Bayer of 8, 10, 12 bits                 the same
  *
- * The crop is cut first, then it is scaled: by libyuv's box filter where it becomes smaller, else
- * bilinearly; a JPEG image that becomes smaller is decoded smaller, to 1/2, 1/4 or 1/8, as far as
- * all numbers remain whole.
+ * The crop is cut first, then it is scaled, in the horizontal and the vertical alike: larger, or
+ * smaller by less than 2, bilinearly by libyuv; else bilinearly to a whole multiple of the new size
+ * and then by means of whole boxes, so that every pixel of the source counts. (libyuv lays the
+ * centres of a smaller picture's pixels over the larger one's, but corner pixels on corner pixels
+ * where the picture becomes larger by other than 2.) A JPEG image that becomes smaller is decoded
+ * smaller, to 1/2, 1/4 or 1/8, as far as all numbers remain whole.
  *
  * Crop offsets must be multiples of the source's chroma subsampling (even for 4:2:0, and for JPEG
  * of whatever kind; even columns for 4:2:2): moving chroma by half a sample would blur it. To GREY,

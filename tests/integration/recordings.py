@@ -10,7 +10,7 @@ RATE = 25
 
 
 def ffmpeg(*arguments, **more):
-    return subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)],
+    return subprocess.run(["ffmpeg", "-v", "error", *([] if "input" in more else ["-nostdin"]), "-y", *map(str, arguments)],
                           check=True, stdout=subprocess.PIPE, **more).stdout
 
 
