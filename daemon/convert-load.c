@@ -399,7 +399,6 @@ static int load_jpeg(
 {
 	int r;
 
-	convert->detail[0] = '\0';
 	r = (convert->jpeg_planes ? load_jpeg_planes : load_jpeg_pixels)(
 		convert, &picture->planes[0], work);
 	if (r > 0 && convert->detail[0] == '\0')

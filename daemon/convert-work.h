@@ -94,6 +94,7 @@ struct convert {
 	struct work_room large[WORK_PLANES];  /* WORK_XR24, scaled: R, G, B before */
 	struct work_room small[WORK_PLANES];  /* and after it */
 	struct work_room middle;              /* between the two steps of scaling */
+	uint32_t *sums;                       /* of a line of any plane */
 	void *bayer;                          /* its lines */
 	uint64_t memory;
 	char detail[CONVERT_ERROR_SIZE];

@@ -602,10 +602,14 @@ static int plan_middle(struct convert *convert)
 		width = convert->jpeg_region.width;
 		height = convert->jpeg_region.height;
 	}
-	if (convert->kind == WORK_RESULT ||
-		(convert->kind == WORK_YCBCR
-				? !convert->scaled && convert->source != SOURCE_KIND_JPEG
-				: width % to->width == 0 && height % to->height == 0))
+	if (convert->kind == WORK_RESULT)
+		return 0;
+	convert->sums = calloc(larger(width, to->width), sizeof(*convert->sums));
+	if (!convert->sums)
+		return -ENOMEM;
+	convert->memory += larger(width, to->width) * sizeof(*convert->sums);
+	if (convert->kind == WORK_YCBCR ? !convert->scaled && convert->source != SOURCE_KIND_JPEG
+					: width % to->width == 0 && height % to->height == 0)
 		return 0;
 	return alloc_room(
 		convert, &convert->middle, larger(width, to->width), larger(height, to->height), 1);
@@ -694,6 +698,7 @@ void convert_destroy(struct convert *convert)
 		free(convert->small[i].data);
 	}
 	free(convert->middle.data);
+	free(convert->sums);
 	free(convert->bayer);
 	jpeg_decoder_destroy(convert->jpeg);
 	free(convert);
@@ -756,6 +761,7 @@ int convert_frame(struct convert *convert, const struct convert_picture *picture
 
 	if (slot_size < convert->to.frame_size)
 		return -EINVAL;
+	convert->detail[0] = '\0';
 	if (!check_picture(convert, picture))
 		return CONVERT_SHORT;
 	r = convert_load(convert, picture, &work);

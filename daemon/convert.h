@@ -122,8 +122,7 @@ uint64_t convert_memory(const struct convert *convert);
 int convert_frame(struct convert *convert, const struct convert_picture *picture, uint8_t *slot,
 	uint32_t slot_size);
 
-/* The last frame that was not CONVERT_DONE: what exactly was wrong, one line for people; "" before
- * the first. */
+/* What exactly was wrong with the last frame, one line for people; "" if it was CONVERT_DONE. */
 const char *convert_detail(const struct convert *convert);
 
 /* Lists the fourccs that can be made of a format; returns how many. */

@@ -10,7 +10,8 @@ RATE = 25
 
 
 def ffmpeg(*arguments, **more):
-    return subprocess.run(["ffmpeg", "-v", "error", *([] if "input" in more else ["-nostdin"]), "-y", *map(str, arguments)],
+    terminal = [] if "input" in more else ["-nostdin"]
+    return subprocess.run(["ffmpeg", "-v", "error", *terminal, "-y", *map(str, arguments)],
                           check=True, stdout=subprocess.PIPE, **more).stdout
 
 
