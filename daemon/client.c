@@ -457,7 +457,7 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 	client->state = CLIENT_ATTACHED;
 	server_count_readers(server);
 	client->owed |= CLIENT_OWED_WELCOME | CLIENT_OWED_SOURCE;
-	pool = client->stream != NULL ? stream_pool(client->stream) : NULL;
+	pool = client_reads(client) ? stream_pool(client->stream) : NULL;
 	if (pool != NULL)
 		client_offer_pool(client, pool); /* flushes */
 	else

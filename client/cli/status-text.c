@@ -127,21 +127,47 @@ static void print_pool(FILE *stream, const json_t *stream_object)
 		get_text(stream_object, "epoch", epoch, sizeof(epoch)));
 }
 
-/* What was published, and all that went wrong. */
-static void print_counters(FILE *stream, const json_t *counters)
+/* "corrupt 3 (short 2, damaged 1)": what the number is made of. */
+static void print_bad(FILE *stream, const json_t *bad)
 {
-	static const char *const names[] = {
-		"dropped_driver", "corrupt", "pool_empty", "client_slow", "revoked"};
+	static const char *const names[] = {"error_flag", "short", "empty", "damaged"};
+	const char *before = " (";
+
+	for (size_t i = 0; i < ELEMENTS(names); i++) {
+		int64_t value = get_number(bad, names[i]);
+
+		if (value == 0)
+			continue;
+		fprintf(stream, "%s%s %" PRId64, before, names[i], value);
+		before = ", ";
+	}
+	if (*before == ',')
+		fputc(')', stream);
+}
+
+static void print_counter(FILE *stream, const json_t *counters, const char *name)
+{
+	int64_t value = get_number(counters, name);
+
+	if (value != 0)
+		fprintf(stream, ", %s %" PRId64, name, value);
+}
+
+/* What was published, and all that went wrong. */
+static void print_counters(FILE *stream, const json_t *stream_object)
+{
+	const json_t *counters = json_object_get(stream_object, "counters");
 
 	if (!json_is_object(counters))
 		return;
 	fprintf(stream, "    frames  published %" PRId64, get_number(counters, "published"));
-	for (size_t i = 0; i < ELEMENTS(names); i++) {
-		int64_t value = get_number(counters, names[i]);
-
-		if (value != 0)
-			fprintf(stream, ", %s %" PRId64, names[i], value);
-	}
+	print_counter(stream, counters, "dropped_driver");
+	print_counter(stream, counters, "corrupt");
+	print_bad(stream, json_object_get(stream_object, "bad"));
+	print_counter(stream, counters, "pool_empty");
+	print_counter(stream, counters, "client_slow");
+	print_counter(stream, counters, "revoked");
+	print_counter(stream, stream_object, "skipped");
 	fputc('\n', stream);
 }
 
@@ -220,7 +246,7 @@ void status_text_print(FILE *stream, const json_t *status)
 		print_format(stream, json_object_get(object, "format"));
 		fputc('\n', stream);
 		print_pool(stream, object);
-		print_counters(stream, json_object_get(object, "counters"));
+		print_counters(stream, object);
 		print_clients(stream, json_object_get(object, "clients"));
 	}
 	if (json_array_size(observers) > 0) {
