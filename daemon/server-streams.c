@@ -230,7 +230,7 @@ bool server_is_behind(const struct server *server, const struct stream *stream)
 
 void server_end_streams(struct server *server)
 {
-	while (server->clients != NULL || server->converter_count > 0) {
+	for (;;) {
 		struct pollfd pollfd = {.fd = server->notify_fd, .events = POLLIN};
 		eventfd_t count;
 
