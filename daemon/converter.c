@@ -54,6 +54,7 @@ struct converter {
 	void (*on_ended)(void *userdata);
 	void *ended_userdata;
 
+	uint64_t reserved; /* of the thread: bytes of convert, pinned_reserve() */
 	pthread_mutex_t lock;
 	/* Under the lock: */
 	struct input *offered; /* for the thread to take; the one before is over then */
@@ -119,6 +120,7 @@ static int make_pool(
 {
 	const struct options *options = converter->setup.options;
 	const struct pool_format *format = convert_format(converter->convert);
+	uint64_t working = convert_memory(converter->convert);
 	struct pool_plan plan;
 	uint32_t least;
 	int r;
@@ -131,20 +133,26 @@ static int make_pool(
 	}
 	plan.max_leases = options->max_leases;
 	plan.reader_max = options->max_clients + options->max_streams;
-	r = pinned_reserve(converter->setup.pinned, plan.size, options->memory_limit);
-	if (r == 0) {
-		r = pool_create(&plan, NULL, ret_pool);
-		if (r == 0)
-			(*ret_pool)->reserved = plan.size;
-		else
-			pinned_unreserve(converter->setup.pinned, plan.size);
-	}
-	if (r < 0)
+	r = pinned_reserve(converter->setup.pinned, plan.size + working, options->memory_limit);
+	if (r < 0) {
 		snprintf(error, CONVERT_ERROR_SIZE,
-			"no memory for another stream: %" PRIu64
-			" MiB: %s (memory_limit is %" PRIu64 " MiB)",
-			plan.size >> 20, strerror(-r), options->memory_limit >> 20);
-	return r;
+			"no memory for another stream: with its %" PRIu64
+			" MiB, all pools (and old ones that clients keep) would be over the limit "
+			"of %" PRIu64 " MiB (memory_limit)",
+			(plan.size + working) >> 20, options->memory_limit >> 20);
+		return r;
+	}
+	r = pool_create(&plan, NULL, ret_pool);
+	if (r < 0) {
+		pinned_unreserve(converter->setup.pinned, plan.size + working);
+		snprintf(error, CONVERT_ERROR_SIZE,
+			"no memory for another stream: %" PRIu64 " MiB: %s", plan.size >> 20,
+			strerror(-r));
+		return r;
+	}
+	(*ret_pool)->reserved = plan.size;
+	converter->reserved = working;
+	return 0;
 }
 
 /* The same moment has the same name in all streams: the origin's epoch. */
@@ -177,6 +185,8 @@ static void end(struct converter *converter)
 	stream_give_up_pool(&converter->stream);
 	convert_destroy(converter->convert);
 	converter->convert = NULL;
+	pinned_unreserve(converter->setup.pinned, converter->reserved);
+	converter->reserved = 0;
 	free_input(converter, converter->input);
 	converter->input = NULL;
 }
@@ -432,6 +442,24 @@ static void tell_done(struct converter *converter)
 		notify(converter);
 }
 
+/* On the reaper's thread. */
+static void destroy(void *argument)
+{
+	struct converter *converter = argument;
+	struct pool *pool;
+
+	pthread_join(converter->thread, NULL);
+	while ((pool = stream_take_finished(&converter->stream)) != NULL)
+		pool_unref(pool, converter->setup.reaper, converter->setup.pinned);
+	stream_finish(&converter->stream);
+	pthread_mutex_destroy(&converter->lock);
+	close(converter->wake_fd);
+	close(converter->bell[0]);
+	close(converter->bell[1]);
+	converter->on_ended(converter->ended_userdata);
+	free(converter);
+}
+
 static void *run(void *userdata)
 {
 	struct converter *converter = userdata;
@@ -445,6 +473,8 @@ static void *run(void *userdata)
 			wait_for_news(converter);
 	}
 	end(converter);
+	/* only now: a conversion can take long, and the reaper has others to see to */
+	reaper_call(converter->setup.reaper, destroy, converter);
 	return NULL;
 }
 
@@ -527,31 +557,13 @@ static void let_go(struct input *input)
 	wake(converter);
 }
 
-/* On the reaper's thread. */
-static void destroy(void *argument)
-{
-	struct converter *converter = argument;
-	struct pool *pool;
-
-	pthread_join(converter->thread, NULL);
-	while ((pool = stream_take_finished(&converter->stream)) != NULL)
-		pool_unref(pool, converter->setup.reaper, converter->setup.pinned);
-	stream_finish(&converter->stream);
-	pthread_mutex_destroy(&converter->lock);
-	close(converter->wake_fd);
-	close(converter->bell[0]);
-	close(converter->bell[1]);
-	converter->on_ended(converter->ended_userdata);
-	free(converter);
-}
-
 static void quit(struct converter *converter)
 {
 	pthread_mutex_lock(&converter->lock);
 	converter->quit = true;
-	pthread_mutex_unlock(&converter->lock);
+	/* within the lock: afterwards it may be gone */
 	wake(converter);
-	reaper_call(converter->setup.reaper, destroy, converter);
+	pthread_mutex_unlock(&converter->lock);
 }
 
 /* The origin's producer has let go of the link. */
@@ -599,6 +611,7 @@ static struct input *input_create(struct converter *converter, struct pool *pool
 	input->reader.pool.lossless = converter->lossless;
 	input->reader.target.fd = converter->bell[1];
 	input->reader.target.doorbell = true;
+	input->reader.target.patient = true; /* what it skips, it counts itself */
 	input->reader.stands_for = &input->readers;
 	input->reader.on_released = on_released;
 	return input;
@@ -624,8 +637,7 @@ void converter_follow(struct converter *converter)
 	if (pool == NULL)
 		return;
 	if (pool->buffers != NULL) {
-		fail(converter, "frames in dma-bufs (--memory dmabuf) are not converted: leave "
-				"--stream out, or use --memory copy");
+		fail(converter, CONVERTER_NO_DMABUF);
 		return;
 	}
 	input = input_create(converter, pool);

@@ -29,6 +29,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CONVERTER_NO_DMABUF                                                                        \
+	"frames in dma-bufs (--memory dmabuf) are not converted: leave --stream out, or use "      \
+	"--memory copy"
+
 struct converter;
 struct options;
 struct pinned;
@@ -39,7 +43,8 @@ struct converter_setup {
 	const struct options *options;
 	struct pinned *pinned;
 	struct reaper *reaper;
-	int notify_fd; /* written when the server thread should look: converter_failure(), stream_* */
+	int notify_fd; /* written when the server thread should look: converter_failure(), stream_*
+			*/
 	int64_t send_unit_ns;
 };
 

@@ -94,6 +94,10 @@ enum wire_code server_join_stream(
 		snprintf(error, WIRE_TEXT_SIZE, "%s", why);
 		return WIRE_CODE_STREAM;
 	}
+	if (server->source->exports) {
+		snprintf(error, WIRE_TEXT_SIZE, "%s", CONVERTER_NO_DMABUF);
+		return WIRE_CODE_STREAM;
+	}
 	converter = find(server, &request, lossless);
 	if (converter == NULL && !can_be_made(server, &request, error))
 		return WIRE_CODE_STREAM;
