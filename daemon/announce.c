@@ -140,6 +140,8 @@ enum announce_outcome announce(
 			if (target->cost_ns > worst)
 				worst = target->cost_ns;
 			continue;
+		} else if (target->patient) {
+			continue;
 		}
 		atomic_fetch_add_explicit(&target->missed, 1, memory_order_relaxed);
 		++*missed;

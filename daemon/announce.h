@@ -35,6 +35,7 @@ struct wire_frame;
 struct announce_target {
 	int fd; /* the client's socket, or its doorbell */
 	bool doorbell;
+	bool patient;    /* no room is no loss: it has bells enough to look when it is done */
 	int64_t cost_ns; /* of the last send; capture thread only */
 	bool flagged;    /* the last send took long: measure the next; capture thread only */
 	_Atomic uint64_t missed; /* announcements that found no room, or were left out */

@@ -28,7 +28,10 @@ struct input {
 	struct stream_reader reader;
 	struct pool *pool; /* referenced */
 	struct pool_view view;
-	bool over; /* under the converter's lock */
+	_Atomic uint32_t readers; /* linked into the pool that is made of this one */
+	_Atomic uint64_t done;    /* position up to which all is published */
+	_Atomic bool awaited;     /* the server thread wants to hear when that is the newest */
+	bool over;                /* under the converter's lock */
 };
 
 struct converter {
@@ -51,6 +54,7 @@ struct converter {
 	void (*on_ended)(void *userdata);
 	void *ended_userdata;
 
+	uint64_t reserved; /* of the thread: bytes of convert, pinned_reserve() */
 	pthread_mutex_t lock;
 	/* Under the lock: */
 	struct input *offered; /* for the thread to take; the one before is over then */
@@ -59,14 +63,14 @@ struct converter {
 	char failure[CONVERT_ERROR_SIZE];
 
 	_Atomic uint64_t skipped;
-	_Atomic uint64_t done; /* the position in the origin's pool up to which all is published */
 
 	/* Of the thread: */
 	struct input *input;
 	struct convert *convert;
 	struct slot_queue slots; /* of its pool, to be filled */
 	uint64_t seen;           /* position in the input's pool */
-	int64_t period_ns;       /* of the highest rate; 0: all frames */
+	bool begun;        /* it had a frame of that pool: those that it has not are skipped */
+	int64_t period_ns; /* of the highest rate; 0: all frames */
 	int64_t due_ns;
 };
 
@@ -116,6 +120,7 @@ static int make_pool(
 {
 	const struct options *options = converter->setup.options;
 	const struct pool_format *format = convert_format(converter->convert);
+	uint64_t working = convert_memory(converter->convert);
 	struct pool_plan plan;
 	uint32_t least;
 	int r;
@@ -128,20 +133,26 @@ static int make_pool(
 	}
 	plan.max_leases = options->max_leases;
 	plan.reader_max = options->max_clients + options->max_streams;
-	r = pinned_reserve(converter->setup.pinned, plan.size, options->memory_limit);
-	if (r == 0) {
-		r = pool_create(&plan, NULL, ret_pool);
-		if (r == 0)
-			(*ret_pool)->reserved = plan.size;
-		else
-			pinned_unreserve(converter->setup.pinned, plan.size);
-	}
-	if (r < 0)
+	r = pinned_reserve(converter->setup.pinned, plan.size + working, options->memory_limit);
+	if (r < 0) {
 		snprintf(error, CONVERT_ERROR_SIZE,
-			"no memory for another stream: %" PRIu64
-			" MiB: %s (memory_limit is %" PRIu64 " MiB)",
-			plan.size >> 20, strerror(-r), options->memory_limit >> 20);
-	return r;
+			"no memory for another stream: with its %" PRIu64
+			" MiB, all pools (and old ones that clients keep) would be over the limit "
+			"of %" PRIu64 " MiB (memory_limit)",
+			(plan.size + working) >> 20, options->memory_limit >> 20);
+		return r;
+	}
+	r = pool_create(&plan, NULL, ret_pool);
+	if (r < 0) {
+		pinned_unreserve(converter->setup.pinned, plan.size + working);
+		snprintf(error, CONVERT_ERROR_SIZE,
+			"no memory for another stream: %" PRIu64 " MiB: %s", plan.size >> 20,
+			strerror(-r));
+		return r;
+	}
+	(*ret_pool)->reserved = plan.size;
+	converter->reserved = working;
+	return 0;
 }
 
 /* The same moment has the same name in all streams: the origin's epoch. */
@@ -164,7 +175,7 @@ static void begin(struct converter *converter)
 	pool->header->epoch = converter->input->view.epoch;
 	slot_queue_clear(&converter->slots);
 	converter->seen = 0;
-	atomic_store_explicit(&converter->done, 0, memory_order_relaxed);
+	converter->begun = false;
 	converter->due_ns = 0;
 	stream_install_pool(&converter->stream, pool);
 }
@@ -174,6 +185,8 @@ static void end(struct converter *converter)
 	stream_give_up_pool(&converter->stream);
 	convert_destroy(converter->convert);
 	converter->convert = NULL;
+	pinned_unreserve(converter->setup.pinned, converter->reserved);
+	converter->reserved = 0;
 	free_input(converter, converter->input);
 	converter->input = NULL;
 }
@@ -223,7 +236,12 @@ static uint64_t next_position(struct converter *converter)
 
 	if (newest <= converter->seen)
 		return 0;
-	return converter->lossless ? converter->seen + 1 : newest;
+	if (!converter->lossless)
+		return newest;
+	/* The pool has no older ones, and what was published since the link is still there. */
+	if (converter->seen == 0 && newest > converter->input->view.slot_count)
+		return newest - converter->input->view.slot_count + 1;
+	return converter->seen + 1;
 }
 
 /* A frame of the input, leased. */
@@ -238,20 +256,6 @@ static guard_word *word_of(const struct input *input, uint32_t slot)
 	return (guard_word *)(input->reader.pool.words + (size_t)slot * GUARD_STRIDE);
 }
 
-static bool lease(const struct input *input, uint64_t position, struct leased *ret_leased)
-{
-	uint64_t recent = atomic_load_explicit(
-		pool_view_recent(&input->view, position), memory_order_acquire);
-	struct leased leased = {.slot = recent & ((1u << POOL_RECENT_SLOT_BITS) - 1),
-		.generation = recent >> POOL_RECENT_SLOT_BITS};
-
-	if (guard_take(word_of(input, leased.slot), leased.generation) != GUARD_DONE)
-		return false;
-	(void)pool_frame_load(&input->view, leased.slot, &leased.frame);
-	*ret_leased = leased;
-	return true;
-}
-
 /* False: it was revoked, what was read of it may be torn. */
 static bool give_back(const struct converter *converter, const struct leased *leased)
 {
@@ -261,6 +265,29 @@ static bool give_back(const struct converter *converter, const struct leased *le
 	if (outcome == GUARD_DONE_WAITED)
 		converter->origin->wake_producer(converter->origin);
 	return outcome != GUARD_GONE;
+}
+
+static bool lease(const struct converter *converter, uint64_t position, struct leased *ret_leased)
+{
+	const struct input *input = converter->input;
+	const struct pool_slot_memory memory = {
+		.plane_count = 1, .length = {input->view.slot_stride}};
+	uint64_t recent = atomic_load_explicit(
+		pool_view_recent(&input->view, position), memory_order_acquire);
+	struct leased leased = {.slot = recent & ((1u << POOL_RECENT_SLOT_BITS) - 1),
+		.generation = recent >> POOL_RECENT_SLOT_BITS};
+
+	if (guard_take(word_of(input, leased.slot), leased.generation) != GUARD_DONE)
+		return false;
+	/* recent[] may have lapped: then that is another frame, whose turn comes. And a lease that
+	 * was revoked at once leaves a torn descriptor. */
+	if (!pool_frame_load(&input->view, leased.slot, &leased.frame) ||
+		leased.frame.position != position || !pool_frame_check(&leased.frame, &memory)) {
+		(void)give_back(converter, &leased);
+		return false;
+	}
+	*ret_leased = leased;
+	return true;
 }
 
 /* Is this frame one too many for the highest rate? Of the frames around the moment that is due, the
@@ -370,13 +397,15 @@ static bool work(struct converter *converter)
 	/* its own readers hold all: the lossless wait for them, for the others this frame passes */
 	if (converter->slots.count == 0 && converter->lossless)
 		return false;
-	if (converter->slots.count == 0 || !lease(converter->input, position, &leased)) {
-		skip(converter, converter->seen > 0 ? position - converter->seen : 1);
+	if (converter->slots.count == 0 || !lease(converter, position, &leased)) {
+		if (converter->begun)
+			skip(converter, position - converter->seen);
 		converter->seen = position;
 		return true;
 	}
-	if (converter->seen > 0)
+	if (converter->begun)
 		skip(converter, position - converter->seen - 1);
+	converter->begun = true;
 	converter->seen = position;
 	if (is_too_early(converter, &leased.frame)) {
 		(void)give_back(converter, &leased);
@@ -392,21 +421,60 @@ static bool work(struct converter *converter)
 	return true;
 }
 
+/* The source starts when enough readers are there, and these are. */
+static void count_readers(struct converter *converter)
+{
+	struct input *input = converter->input;
+	uint32_t count = stream_linked_count(&converter->stream);
+
+	if (atomic_load_explicit(&input->readers, memory_order_relaxed) == count)
+		return;
+	atomic_store_explicit(&input->readers, count, memory_order_relaxed);
+	converter->origin->wake_producer(converter->origin);
+}
+
+/* Either this sees that it is awaited, or converter_is_behind(), which says so before it looks,
+ * sees that it is done: both are sequentially consistent. */
+static void tell_done(struct converter *converter)
+{
+	atomic_store(&converter->input->done, converter->seen);
+	if (atomic_exchange(&converter->input->awaited, false))
+		notify(converter);
+}
+
+/* On the reaper's thread. */
+static void destroy(void *argument)
+{
+	struct converter *converter = argument;
+	struct pool *pool;
+
+	pthread_join(converter->thread, NULL);
+	while ((pool = stream_take_finished(&converter->stream)) != NULL)
+		pool_unref(pool, converter->setup.reaper, converter->setup.pinned);
+	stream_finish(&converter->stream);
+	pthread_mutex_destroy(&converter->lock);
+	close(converter->wake_fd);
+	close(converter->bell[0]);
+	close(converter->bell[1]);
+	converter->on_ended(converter->ended_userdata);
+	free(converter);
+}
+
 static void *run(void *userdata)
 {
 	struct converter *converter = userdata;
 
 	while (look(converter)) {
-		if (converter->convert != NULL && work(converter)) {
-			atomic_store_explicit(
-				&converter->done, converter->seen, memory_order_release);
-			if (converter->lossless) /* its readers may wait for the last one */
-				notify(converter);
-		} else {
+		if (converter->convert != NULL)
+			count_readers(converter);
+		if (converter->convert != NULL && work(converter))
+			tell_done(converter);
+		else
 			wait_for_news(converter);
-		}
 	}
 	end(converter);
+	/* only now: a conversion can take long, and the reaper has others to see to */
+	reaper_call(converter->setup.reaper, destroy, converter);
 	return NULL;
 }
 
@@ -489,31 +557,13 @@ static void let_go(struct input *input)
 	wake(converter);
 }
 
-/* On the reaper's thread. */
-static void destroy(void *argument)
-{
-	struct converter *converter = argument;
-	struct pool *pool;
-
-	pthread_join(converter->thread, NULL);
-	while ((pool = stream_take_finished(&converter->stream)) != NULL)
-		pool_unref(pool, converter->setup.reaper, converter->setup.pinned);
-	stream_finish(&converter->stream);
-	pthread_mutex_destroy(&converter->lock);
-	close(converter->wake_fd);
-	close(converter->bell[0]);
-	close(converter->bell[1]);
-	converter->on_ended(converter->ended_userdata);
-	free(converter);
-}
-
 static void quit(struct converter *converter)
 {
 	pthread_mutex_lock(&converter->lock);
 	converter->quit = true;
-	pthread_mutex_unlock(&converter->lock);
+	/* within the lock: afterwards it may be gone */
 	wake(converter);
-	reaper_call(converter->setup.reaper, destroy, converter);
+	pthread_mutex_unlock(&converter->lock);
 }
 
 /* The origin's producer has let go of the link. */
@@ -561,6 +611,8 @@ static struct input *input_create(struct converter *converter, struct pool *pool
 	input->reader.pool.lossless = converter->lossless;
 	input->reader.target.fd = converter->bell[1];
 	input->reader.target.doorbell = true;
+	input->reader.target.patient = true; /* what it skips, it counts itself */
+	input->reader.stands_for = &input->readers;
 	input->reader.on_released = on_released;
 	return input;
 }
@@ -585,8 +637,7 @@ void converter_follow(struct converter *converter)
 	if (pool == NULL)
 		return;
 	if (pool->buffers != NULL) {
-		fail(converter, "frames in dma-bufs (--memory dmabuf) are not converted: leave "
-				"--stream out, or use --memory copy");
+		fail(converter, CONVERTER_NO_DMABUF);
 		return;
 	}
 	input = input_create(converter, pool);
@@ -655,15 +706,15 @@ const char *converter_failure(struct converter *converter)
 
 bool converter_is_behind(struct converter *converter)
 {
+	struct input *input = converter->linked;
 	struct wire_frame newest;
 
-	return converter_failure(converter) == NULL && stream_newest(converter->origin, &newest) &&
-	       atomic_load_explicit(&converter->done, memory_order_acquire) < newest.position;
-}
-
-bool converter_is_ending(const struct converter *converter)
-{
-	return converter->ending;
+	if (converter_failure(converter) != NULL || !stream_newest(converter->origin, &newest))
+		return false;
+	if (input == NULL || input->view.epoch != newest.epoch)
+		return true; /* it will follow, and then it is looked at again */
+	atomic_store(&input->awaited, true);
+	return atomic_load(&input->done) < newest.position;
 }
 
 uint32_t converter_add_clients(struct converter *converter, int32_t change)

@@ -29,6 +29,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CONVERTER_NO_DMABUF                                                                        \
+	"frames in dma-bufs (--memory dmabuf) are not converted: leave --stream out, or use "      \
+	"--memory copy"
+
 struct converter;
 struct options;
 struct pinned;
@@ -39,7 +43,8 @@ struct converter_setup {
 	const struct options *options;
 	struct pinned *pinned;
 	struct reaper *reaper;
-	int notify_fd; /* written when the server thread should look: converter_state(), stream_* */
+	int notify_fd; /* written when the server thread should look: converter_failure(), stream_*
+			*/
 	int64_t send_unit_ns;
 };
 
@@ -66,13 +71,12 @@ void converter_forget(struct converter *converter, const struct pool *finished);
 const char *converter_failure(struct converter *converter);
 
 /* Has the origin frames that are not converted yet? Meanwhile the end of a recording is not the end
- * of this stream. */
+ * of this stream. When true, notify_fd is written when it has caught up. */
 bool converter_is_behind(struct converter *converter);
 
 /* Begins the end: no client is linked or retired any more. When everything is given back,
  * `on_ended` is called on the reaper's thread, and the converter does not exist any more. */
 void converter_end(struct converter *converter, void (*on_ended)(void *userdata), void *userdata);
-bool converter_is_ending(const struct converter *converter);
 
 /* Clients that read it, counted by the server. */
 uint32_t converter_add_clients(struct converter *converter, int32_t change);

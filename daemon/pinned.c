@@ -118,10 +118,11 @@ void pinned_finish(struct pinned *pinned)
 	pthread_mutex_destroy(&pinned->lock);
 }
 
-void pinned_add(struct pinned *pinned, int fd, uint64_t size, struct slot_buffer *buffers,
-	uint32_t buffer_count)
+void pinned_add(struct pinned *pinned, int fd, uint64_t size, uint64_t reserved,
+	struct slot_buffer *buffers, uint32_t buffer_count)
 {
 	pthread_mutex_lock(&pinned->lock);
+	pinned->live -= reserved;
 	(void)sweep(pinned);
 	while (pinned->count == PINNED_MAX ||
 		(pinned->count > 0 && fds_of_buffers(pinned) + count_fds(buffers, buffer_count) >

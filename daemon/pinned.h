@@ -37,12 +37,13 @@ void pinned_finish(struct pinned *pinned);
 
 /* Takes over `fd`, a read-only description of a sealed memfd of `size` bytes that is not mapped
  * here any more, and `buffers` (of malloc(); NULL: none) with their dma-bufs. Beyond PINNED_MAX and
- * PINNED_FDS_MAX the oldest is forgotten, its size added to this one. */
-void pinned_add(struct pinned *pinned, int fd, uint64_t size, struct slot_buffer *buffers,
-	uint32_t buffer_count);
+ * PINNED_FDS_MAX the oldest is forgotten, its size added to this one. `reserved`: what
+ * pinned_reserve() has counted for it, and now does not: not for a moment it counts not at all. */
+void pinned_add(struct pinned *pinned, int fd, uint64_t size, uint64_t reserved,
+	struct slot_buffer *buffers, uint32_t buffer_count);
 
 /* Counts a pool that is about to be made, if all pools together, the pinned ones included, are
- * within `limit` then. -ENOMEM: they are not. pool_unref() takes it back. */
+ * within `limit` then. -ENOMEM: they are not. pool_unref() takes it back, by pinned_add(). */
 int pinned_reserve(struct pinned *pinned, uint64_t size, uint64_t limit);
 void pinned_unreserve(struct pinned *pinned, uint64_t size);
 /* All pools, pinned or not. */

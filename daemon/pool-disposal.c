@@ -19,15 +19,14 @@ static void unmap_pool(void *argument)
 	struct pool *pool = finished->pool;
 	struct slot_buffer *buffers = pool->buffers;
 	uint32_t slot_count = pool->slot_count;
-	uint64_t size = pool->size;
+	uint64_t size = pool->size, reserved = pool->reserved;
 	int fd = pool->fd;
 
-	pinned_unreserve(finished->pinned, pool->reserved);
 	pool->fd = -1;
 	pool->buffers = NULL;
 	pool_destroy(pool);
 	/* which needs it unmapped */
-	pinned_add(finished->pinned, fd, size, buffers, buffers != NULL ? slot_count : 0);
+	pinned_add(finished->pinned, fd, size, reserved, buffers, buffers != NULL ? slot_count : 0);
 	free(finished);
 }
 

@@ -94,6 +94,10 @@ enum wire_code server_join_stream(
 		snprintf(error, WIRE_TEXT_SIZE, "%s", why);
 		return WIRE_CODE_STREAM;
 	}
+	if (server->source->exports) {
+		snprintf(error, WIRE_TEXT_SIZE, "%s", CONVERTER_NO_DMABUF);
+		return WIRE_CODE_STREAM;
+	}
 	converter = find(server, &request, lossless);
 	if (converter == NULL && !can_be_made(server, &request, error))
 		return WIRE_CODE_STREAM;
@@ -230,7 +234,7 @@ bool server_is_behind(const struct server *server, const struct stream *stream)
 
 void server_end_streams(struct server *server)
 {
-	while (server->clients != NULL || server->converter_count > 0) {
+	for (;;) {
 		struct pollfd pollfd = {.fd = server->notify_fd, .events = POLLIN};
 		eventfd_t count;
 

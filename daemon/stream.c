@@ -149,18 +149,19 @@ static void frame_message(const struct pool *pool, const struct pool_frame *fram
 	ret_message->reserved = 0;
 }
 
+static struct stream_reader *reader_at(const struct pool *pool, uint32_t place)
+{
+	return (struct stream_reader *)((char *)pool->readers[place] -
+					offsetof(struct stream_reader, pool));
+}
+
 static void copy_targets(struct stream *stream)
 {
 	struct pool *pool = stream->pool;
 
 	stream->announcer.target_count = pool->reader_count;
-	for (uint32_t i = 0; i < pool->reader_count; i++) {
-		struct stream_reader *reader =
-			(struct stream_reader *)((char *)pool->readers[i] -
-						 offsetof(struct stream_reader, pool));
-
-		stream->announcer.targets[i] = &reader->target;
-	}
+	for (uint32_t i = 0; i < pool->reader_count; i++)
+		stream->announcer.targets[i] = &reader_at(pool, i)->target;
 }
 
 uint32_t stream_publish(struct stream *stream, uint32_t slot, struct pool_frame *frame,
@@ -328,8 +329,13 @@ uint32_t stream_linked_count(struct stream *stream)
 	uint32_t count = 0;
 
 	pthread_mutex_lock(&stream->lock);
-	if (stream->pool != NULL)
-		count = stream->pool->reader_count;
+	for (uint32_t i = 0; stream->pool != NULL && i < stream->pool->reader_count; i++) {
+		const struct stream_reader *reader = reader_at(stream->pool, i);
+
+		count += reader->stands_for == NULL ? 1
+						    : atomic_load_explicit(reader->stands_for,
+							      memory_order_relaxed);
+	}
 	pthread_mutex_unlock(&stream->lock);
 	return count;
 }

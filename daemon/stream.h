@@ -24,6 +24,8 @@
 struct stream_reader {
 	struct pool_reader pool;
 	struct announce_target target;
+	/* It reads on behalf of others, which count in its place; NULL: it counts itself. */
+	const _Atomic uint32_t *stands_for;
 	struct stream_reader *next_retired;
 	/* The producer has let go of it: nobody uses it any more. Called on the server thread. */
 	void (*on_released)(struct stream_reader *reader);
@@ -114,6 +116,7 @@ void stream_count(struct stream *stream, struct stream_counters *ret_counters);
 
 /* How many slots a reader holds now; 0 if it is not linked. */
 uint32_t stream_reader_leases(struct stream *stream, const struct stream_reader *reader);
+/* How many readers are linked; those of derived streams that are made of this one count, too. */
 uint32_t stream_linked_count(struct stream *stream);
 
 #endif

@@ -67,7 +67,7 @@ static void counts_while_somebody_holds_it(void **state)
 	(void)state;
 	pinned_init(&pinned);
 	make_memfd(8192, &own, &client);
-	pinned_add(&pinned, own, 8192, NULL, 0);
+	pinned_add(&pinned, own, 8192, 0, NULL, 0);
 	assert_int_equal(pinned_bytes(&pinned), 8192);
 	close(client);
 	assert_int_equal(pinned_bytes(&pinned), 0);
@@ -84,7 +84,7 @@ static void counts_buffers_of_their_own(void **state)
 	(void)state;
 	pinned_init(&pinned);
 	make_memfd(4096, &own, &client);
-	pinned_add(&pinned, own, 4096, make_buffers(3, 1000), 3);
+	pinned_add(&pinned, own, 4096, 0, make_buffers(3, 1000), 3);
 	assert_int_equal(pinned_bytes(&pinned), 4096 + 6000);
 	close(client);
 	assert_int_equal(
@@ -105,7 +105,7 @@ static void keeps_few_fds(void **state)
 
 		make_memfd(4096, &own, &client);
 		close(client);
-		pinned_add(&pinned, own, 4096, make_buffers(32, 1000), 32);
+		pinned_add(&pinned, own, 4096, 0, make_buffers(32, 1000), 32);
 		assert_in_range(count_fds() - before, 0, PINNED_FDS_MAX + PINNED_MAX);
 	}
 	pinned_finish(&pinned);
