@@ -44,10 +44,10 @@ int main(int argc, char **argv)
 				printf("... was held too long: what it showed is not to be used\n");
 		} else if (result == CAMTAP_TRY_AGAIN) {
 			fprintf(stderr, "no frame in 10 s, going on\n");
+		} else if (result == CAMTAP_ENDED) { /* the recording is over */
+			break;
 		} else if (result > 0) { /* the camera goes, comes back, or changes */
 			fprintf(stderr, "%s\n", camtap_event_text(camera));
-			if (result == CAMTAP_ENDED)
-				break;
 		}
 	}
 	if (result < 0)

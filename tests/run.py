@@ -64,7 +64,8 @@ def build(tally, folder, compiler, *options):
     path = ROOT / folder
     log = ROOT / f"{folder}.log"
     good = (path / "build.ninja").exists() or run(
-        ["meson", "setup", path, "--werror", "-Dtests=enabled", *options], log, CC=compiler)
+        ["meson", "setup", path, "--werror", "-Dtests=enabled", "-Dopencv=enabled", *options], log,
+        CC=compiler)
     good = good and run(["ninja", "-C", path], log)
     if good:
         log.unlink()
