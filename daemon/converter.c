@@ -40,8 +40,7 @@ struct converter {
 	struct stream_request request;
 	char name[STREAM_REQUEST_TEXT_SIZE];
 	bool lossless;
-	struct stream *origin;
-	const char *origin_name;
+	struct converter_origin origin;
 	pthread_t thread;
 	int bell[2]; /* the thread's end, and the origin's */
 	int wake_fd;
@@ -52,7 +51,7 @@ struct converter {
 	uint32_t clients;
 	bool ending;
 	void (*on_ended)(void *userdata);
-	void *ended_userdata;
+	void *userdata;
 
 	uint64_t reserved; /* of the thread: bytes of convert, pinned_reserve() */
 	pthread_mutex_t lock;
@@ -159,11 +158,16 @@ static int make_pool(
 static void begin(struct converter *converter)
 {
 	const struct pool_format *from = &converter->input->view.format;
+	struct stream_request rest = converter->request;
 	char error[CONVERT_ERROR_SIZE];
 	struct pool *pool;
 	int r;
 
-	r = convert_create(from, &converter->request, CONVERT_LENIENT, &converter->convert, error);
+	if (converter->origin.cropped)
+		memset(&rest.crop, 0, sizeof rest.crop);
+	r = convert_create(from, &rest,
+		converter->setup.options->jpeg_strict ? CONVERT_STRICT : CONVERT_LENIENT,
+		&converter->convert, error);
 	if (r == 0)
 		r = make_pool(converter, &pool, error);
 	if (r < 0) {
@@ -263,7 +267,7 @@ static bool give_back(const struct converter *converter, const struct leased *le
 		guard_release(word_of(converter->input, leased->slot), leased->generation);
 
 	if (outcome == GUARD_DONE_WAITED)
-		converter->origin->wake_producer(converter->origin);
+		converter->origin.stream->wake_producer(converter->origin.stream);
 	return outcome != GUARD_GONE;
 }
 
@@ -430,7 +434,7 @@ static void count_readers(struct converter *converter)
 	if (atomic_load_explicit(&input->readers, memory_order_relaxed) == count)
 		return;
 	atomic_store_explicit(&input->readers, count, memory_order_relaxed);
-	converter->origin->wake_producer(converter->origin);
+	converter->origin.stream->wake_producer(converter->origin.stream);
 }
 
 /* Either this sees that it is awaited, or converter_is_behind(), which says so before it looks,
@@ -456,7 +460,7 @@ static void destroy(void *argument)
 	close(converter->wake_fd);
 	close(converter->bell[0]);
 	close(converter->bell[1]);
-	converter->on_ended(converter->ended_userdata);
+	converter->on_ended(converter->userdata);
 	free(converter);
 }
 
@@ -481,7 +485,7 @@ static void *run(void *userdata)
 /* ---- life ---- */
 
 int converter_create(const struct converter_setup *setup, const struct stream_request *request,
-	bool lossless, struct stream *origin, const char *origin_name,
+	bool lossless, const struct converter_origin *origin, void *userdata,
 	struct converter **ret_converter)
 {
 	struct converter *converter = calloc(1, sizeof *converter);
@@ -494,8 +498,8 @@ int converter_create(const struct converter_setup *setup, const struct stream_re
 	converter->request = *request;
 	stream_request_print(request, converter->name);
 	converter->lossless = lossless;
-	converter->origin = origin;
-	converter->origin_name = origin_name;
+	converter->origin = *origin;
+	converter->userdata = userdata;
 	if (request->rate_numerator > 0)
 		converter->period_ns =
 			NSEC_PER_SEC * request->rate_denominator / request->rate_numerator;
@@ -577,13 +581,12 @@ static void on_released(struct stream_reader *reader)
 		quit(converter);
 }
 
-void converter_end(struct converter *converter, void (*on_ended)(void *userdata), void *userdata)
+void converter_end(struct converter *converter, void (*on_ended)(void *userdata))
 {
 	converter->ending = true;
 	converter->on_ended = on_ended;
-	converter->ended_userdata = userdata;
 	if (converter->linked != NULL)
-		stream_retire(converter->origin, &converter->linked->reader);
+		stream_retire(converter->origin.stream, &converter->linked->reader);
 	else
 		quit(converter);
 }
@@ -628,12 +631,12 @@ void converter_follow(struct converter *converter)
 		/* it was preempted while it was rung: it is one of us, and above suspicion */
 		if (atomic_load_explicit(
 			    &converter->linked->reader.target.suspect, memory_order_relaxed)) {
-			stream_clear_suspect(converter->origin, &converter->linked->reader);
+			stream_clear_suspect(converter->origin.stream, &converter->linked->reader);
 			wake(converter);
 		}
 		return;
 	}
-	pool = stream_pool(converter->origin);
+	pool = stream_pool(converter->origin.stream);
 	if (pool == NULL)
 		return;
 	if (pool->buffers != NULL) {
@@ -645,7 +648,7 @@ void converter_follow(struct converter *converter)
 		fail(converter, "out of memory");
 		return;
 	}
-	if (!stream_link(converter->origin, pool, &input->reader)) {
+	if (!stream_link(converter->origin.stream, pool, &input->reader)) {
 		free_input(converter, input); /* that epoch is over */
 		return;
 	}
@@ -674,9 +677,9 @@ const char *converter_name(const struct converter *converter)
 	return converter->name;
 }
 
-const char *converter_origin(const struct converter *converter)
+const struct converter_origin *converter_origin(const struct converter *converter)
 {
-	return converter->origin_name;
+	return &converter->origin;
 }
 
 const struct stream_request *converter_request(const struct converter *converter)
@@ -709,7 +712,8 @@ bool converter_is_behind(struct converter *converter)
 	struct input *input = converter->linked;
 	struct wire_frame newest;
 
-	if (converter_failure(converter) != NULL || !stream_newest(converter->origin, &newest))
+	if (converter_failure(converter) != NULL ||
+		!stream_newest(converter->origin.stream, &newest))
 		return false;
 	if (input == NULL || input->view.epoch != newest.epoch)
 		return true; /* it will follow, and then it is looked at again */

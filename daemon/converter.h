@@ -48,14 +48,21 @@ struct converter_setup {
 	int64_t send_unit_ns;
 };
 
-/* `origin` must outlive it. `origin_name` is for people; not copied. */
+/* Where a converter takes its frames from. */
+struct converter_origin {
+	struct stream *stream; /* must outlive it */
+	const char *name;      /* for people; as long */
+	bool cropped;          /* the crop that was asked for is cut out already */
+};
+
+/* `userdata` is what on_ended() of converter_end() is called with. */
 int converter_create(const struct converter_setup *setup, const struct stream_request *request,
-	bool lossless, struct stream *origin, const char *origin_name,
+	bool lossless, const struct converter_origin *origin, void *userdata,
 	struct converter **ret_converter);
 
 struct stream *converter_stream(struct converter *converter);
 const char *converter_name(const struct converter *converter); /* the request, in canonical form */
-const char *converter_origin(const struct converter *converter);
+const struct converter_origin *converter_origin(const struct converter *converter);
 const struct stream_request *converter_request(const struct converter *converter);
 bool converter_is_lossless(const struct converter *converter);
 uint64_t converter_skipped(
@@ -76,7 +83,7 @@ bool converter_is_behind(struct converter *converter);
 
 /* Begins the end: no client is linked or retired any more. When everything is given back,
  * `on_ended` is called on the reaper's thread, and the converter does not exist any more. */
-void converter_end(struct converter *converter, void (*on_ended)(void *userdata), void *userdata);
+void converter_end(struct converter *converter, void (*on_ended)(void *userdata));
 
 /* Clients that read it, counted by the server. */
 uint32_t converter_add_clients(struct converter *converter, int32_t change);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/videodev2.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,28 +59,109 @@ static bool can_be_made(struct server *server, const struct stream_request *requ
 	return true;
 }
 
-static struct converter *make(struct server *server, const struct stream_request *request,
-	bool lossless, char error[static WIRE_TEXT_SIZE])
+static bool is_jpeg(struct server *server)
+{
+	const struct pool *pool = stream_pool(camera_stream(server->camera));
+	uint32_t fourcc = pool != NULL ? pool->header->format.fourcc : 0;
+
+	return fourcc == V4L2_PIX_FMT_MJPEG || fourcc == V4L2_PIX_FMT_JPEG;
+}
+
+/* Has a stream of this pixel format all that one of the other needs? */
+static bool contains(uint32_t fourcc, uint32_t other)
+{
+	switch (fourcc) {
+	case V4L2_PIX_FMT_RGB24:
+	case V4L2_PIX_FMT_BGR24:
+	case V4L2_PIX_FMT_XBGR32:
+		return other == V4L2_PIX_FMT_RGB24 || other == V4L2_PIX_FMT_BGR24 ||
+		       other == V4L2_PIX_FMT_XBGR32;
+	case V4L2_PIX_FMT_YUV420:
+	case V4L2_PIX_FMT_NV12:
+		return other == V4L2_PIX_FMT_GREY || other == V4L2_PIX_FMT_YUV420 ||
+		       other == V4L2_PIX_FMT_NV12;
+	default:
+		return fourcc == other;
+	}
+}
+
+/* Whole factors only: means of means of as many pixels are their means. */
+static bool is_multiple(uint32_t size, uint32_t of)
+{
+	return of > 0 && size % of == 0;
+}
+
+static bool can_feed(struct converter *parent, const struct stream_request *request, bool lossless)
+{
+	const struct stream_request *has = converter_request(parent);
+
+	return converter_failure(parent) == NULL && converter_is_lossless(parent) == lossless &&
+	       contains(has->fourcc, request->fourcc) && is_multiple(has->width, request->width) &&
+	       is_multiple(has->height, request->height) &&
+	       memcmp(&has->crop, &request->crop, sizeof has->crop) == 0 &&
+	       (has->rate_numerator == 0 ||
+		       (has->rate_numerator == request->rate_numerator &&
+			       has->rate_denominator == request->rate_denominator));
+}
+
+/* Decoding a JPEG costs more than all the rest: it is done once, if one stream can be made of
+ * another. The smallest that will do; NULL: of the native one. */
+static struct converter *find_parent(
+	struct server *server, const struct stream_request *request, bool lossless)
+{
+	struct converter *best = NULL;
+
+	if (!is_jpeg(server))
+		return NULL;
+	for (struct converter *converter = server->converters; converter != NULL;
+		converter = converter_next(converter))
+		if (can_feed(converter, request, lossless) &&
+			(best == NULL || converter_request(converter)->width <
+						 converter_request(best)->width))
+			best = converter;
+	return best;
+}
+
+/* What is left to do when a converter is gone. */
+struct ended {
+	struct server *server;
+	struct converter *parent; /* which it read; NULL: the native stream */
+	struct ended *next;
+};
+
+static int make(struct server *server, const struct stream_request *request, bool lossless,
+	struct converter **ret_converter)
 {
 	struct converter_setup setup = {.options = server->options,
 		.pinned = &server->pinned,
 		.reaper = server->reaper,
 		.notify_fd = server->notify_fd,
 		.send_unit_ns = server->send_unit_ns};
-	struct converter *converter;
+	struct converter_origin origin = {
+		.stream = camera_stream(server->camera), .name = "native"};
+	struct converter *parent = find_parent(server, request, lossless);
+	struct ended *ended = calloc(1, sizeof *ended);
 	int r;
 
-	r = converter_create(
-		&setup, request, lossless, camera_stream(server->camera), "native", &converter);
+	if (ended == NULL)
+		return -ENOMEM;
+	if (parent != NULL)
+		origin = (struct converter_origin){.stream = converter_stream(parent),
+			.name = converter_name(parent),
+			.cropped = true};
+	*ended = (struct ended){.server = server, .parent = parent};
+	r = converter_create(&setup, request, lossless, &origin, ended, ret_converter);
 	if (r < 0) {
-		snprintf(error, WIRE_TEXT_SIZE, "cannot make another stream: %s", strerror(-r));
-		return NULL;
+		free(ended);
+		return r;
 	}
+	if (parent != NULL)
+		(void)converter_add_clients(parent, 1);
 	server->converter_count++;
-	converter_set_next(converter, server->converters);
-	server->converters = converter;
-	converter_follow(converter);
-	return converter;
+	converter_set_next(*ret_converter, server->converters);
+	server->converters = *ret_converter;
+	converter_follow(*ret_converter);
+	return 0;
 }
 
 enum wire_code server_join_stream(
@@ -107,10 +189,15 @@ enum wire_code server_join_stream(
 			server->converter_count);
 		return WIRE_CODE_BUSY;
 	}
-	if (converter == NULL)
-		converter = make(server, &request, lossless, error);
-	if (converter == NULL)
-		return WIRE_CODE_INTERNAL;
+	if (converter == NULL) {
+		int r = make(server, &request, lossless, &converter);
+
+		if (r < 0) {
+			snprintf(error, WIRE_TEXT_SIZE, "cannot make another stream: %s",
+				strerror(-r));
+			return WIRE_CODE_INTERNAL;
+		}
+	}
 	client->stream = converter_stream(converter);
 	(void)converter_add_clients(converter, 1);
 	return 0;
@@ -121,10 +208,12 @@ enum wire_code server_join_stream(
 /* On the reaper's thread. */
 static void on_ended(void *userdata)
 {
-	struct server *server = userdata;
+	struct ended *ended = userdata;
+	struct server *server = ended->server;
 
 	pthread_mutex_lock(&server->dead_lock);
-	server->ended_count++;
+	ended->next = server->ended;
+	server->ended = ended;
 	pthread_mutex_unlock(&server->dead_lock);
 	(void)eventfd_write(server->notify_fd, 1);
 }
@@ -142,15 +231,41 @@ static void take_out(struct server *server, struct converter *converter)
 	converter_set_next(before, converter_next(converter));
 }
 
+static void leave(struct server *server, struct converter *converter)
+{
+	if (converter_add_clients(converter, -1) > 0)
+		return;
+	take_out(server, converter);
+	converter_end(converter, on_ended);
+	(void)eventfd_write(server->notify_fd, 1);
+}
+
 void server_leave_stream(struct server *server, struct stream *stream)
 {
 	struct converter *converter = converter_of(server, stream);
 
-	if (converter == NULL || converter_add_clients(converter, -1) > 0)
-		return;
-	take_out(server, converter);
-	converter_end(converter, on_ended, server);
-	(void)eventfd_write(server->notify_fd, 1);
+	if (converter != NULL)
+		leave(server, converter);
+}
+
+/* Those that are gone do not read any more, either. */
+static void settle_ended(struct server *server)
+{
+	struct ended *ended;
+
+	pthread_mutex_lock(&server->dead_lock);
+	ended = server->ended;
+	server->ended = NULL;
+	pthread_mutex_unlock(&server->dead_lock);
+	while (ended != NULL) {
+		struct ended *next = ended->next;
+
+		server->converter_count--;
+		if (ended->parent != NULL)
+			leave(server, ended->parent);
+		free(ended);
+		ended = next;
+	}
 }
 
 /* ---- what the event loop does with all streams ---- */
@@ -192,13 +307,25 @@ void server_drop_finished_pools(struct server *server)
 		drop_finished_pools(server, converter_stream(converter));
 }
 
+/* Why it cannot go on: itself, or what it is made of. */
+static const char *failure_of(struct server *server, struct converter *converter)
+{
+	const char *failure = NULL;
+
+	while (converter != NULL && failure == NULL) {
+		failure = converter_failure(converter);
+		converter = converter_of(server, converter_origin(converter)->stream);
+	}
+	return failure;
+}
+
 void server_follow_streams(struct server *server)
 {
 	struct converter *next;
 
 	for (struct converter *converter = server->converters; converter != NULL;
 		converter = next) {
-		const char *failure = converter_failure(converter);
+		const char *failure = failure_of(server, converter);
 
 		next = converter_next(converter);
 		if (failure != NULL)
@@ -219,17 +346,16 @@ void server_release_retired(struct server *server)
 		/* with its last client it is not in the list any more */
 		stream_release_retired(converter_stream(converter));
 	}
-	pthread_mutex_lock(&server->dead_lock);
-	server->converter_count -= server->ended_count;
-	server->ended_count = 0;
-	pthread_mutex_unlock(&server->dead_lock);
+	settle_ended(server);
 }
 
 bool server_is_behind(const struct server *server, const struct stream *stream)
 {
 	struct converter *converter = converter_of(server, stream);
 
-	return converter != NULL && converter_is_behind(converter);
+	while (converter != NULL && !converter_is_behind(converter))
+		converter = converter_of(server, converter_origin(converter)->stream);
+	return converter != NULL;
 }
 
 void server_end_streams(struct server *server)

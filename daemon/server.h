@@ -47,8 +47,8 @@ struct server {
 	uint32_t converter_count;     /* those that are ending included */
 
 	pthread_mutex_t dead_lock;
-	uint32_t ended_count; /* converters that are gone */
-	struct client *dead;  /* closed by the reaper, to be freed */
+	struct ended *ended; /* converters that are gone */
+	struct client *dead; /* closed by the reaper, to be freed */
 };
 
 /* SIGTERM, SIGINT and SIGHUP wait for the event loop. To be called before there is a listener,

@@ -131,7 +131,7 @@ static json_t *converter_to_json(const struct server *server, struct converter *
 	json_t *object =
 		stream_to_json(server, converter_stream(converter), converter_name(converter));
 
-	json_object_set_new(object, "from", json_string(converter_origin(converter)));
+	json_object_set_new(object, "from", json_string(converter_origin(converter)->name));
 	json_object_set_new(object, "lossless", json_boolean(converter_is_lossless(converter)));
 	json_object_set_new(object, "skipped", number64(converter_skipped(converter)));
 	return object;
