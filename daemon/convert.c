@@ -552,7 +552,7 @@ static int plan_plane(struct convert *convert, uint32_t i)
 
 	find_loaded_size(convert, i, &width, &height);
 	pointed_at = exists && is_pointed_at(convert, i);
-	fits = convert_is_goal(convert, i, width, height);
+	fits = convert_region(convert).skip_x == 0 && convert_is_goal(convert, i, width, height);
 	if (!convert->goal_in_slot[i] && !(pointed_at && fits && !convert->stretch)) {
 		r = alloc_room(convert, goal, goal->width, goal->height, size);
 		if (r < 0)

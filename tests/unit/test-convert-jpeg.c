@@ -411,6 +411,42 @@ static void crops_are_exact(void **state)
 	}
 }
 
+/* A part that becomes as large as the whole: decoded and scaled at once or one after the other. */
+static void a_crop_can_grow_to_the_whole_size(void **state)
+{
+	static const int with_pairs[] = {TJSAMP_444, TJSAMP_422, TJSAMP_420, TJSAMP_GRAY};
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(with_pairs); i++) {
+		struct jpeg jpeg = jpeg_make(64, 48, with_pairs[i], 0);
+		struct pool_format format, small_format;
+		uint8_t *frame = convert_good(&jpeg, "GREY:64x48,crop=32x24+16+8", &format);
+		uint8_t *small = convert_good(&jpeg, "GREY,crop=32x24+16+8", &small_format), *slot;
+		uint8_t *planes = convert_good(&jpeg, "YU12:64x48,crop=32x24+16+8", &format);
+		struct stream_request request = {
+			.fourcc = V4L2_PIX_FMT_GREY, .width = 64, .height = 48};
+		struct convert_picture picture = {
+			.plane_count = 1, .planes = {{small, 32, 32 * 24}}};
+		struct convert *convert;
+		char error[CONVERT_ERROR_SIZE];
+
+		assert_int_equal(
+			convert_create(&small_format, &request, CONVERT_LENIENT, &convert, error),
+			0);
+		slot = malloc(64 * 48);
+		assert_non_null(slot);
+		assert_int_equal(convert_frame(convert, &picture, slot, 64 * 48), CONVERT_DONE);
+		assert_memory_equal(frame, slot, 64 * 48);
+		assert_memory_equal(planes, slot, 64 * 48);
+		convert_destroy(convert);
+		free(slot);
+		free(planes);
+		free(small);
+		free(frame);
+		jpeg_finish(&jpeg);
+	}
+}
+
 /* Everything at once stays in memory, and gives the colours of the picture. */
 static void any_size_of_any_crop(void **state)
 {
@@ -684,6 +720,7 @@ int main(void)
 		cmocka_unit_test(pixels_are_libjpegs),
 		cmocka_unit_test(smaller_images_are_decoded_smaller),
 		cmocka_unit_test(crops_are_exact),
+		cmocka_unit_test(a_crop_can_grow_to_the_whole_size),
 		cmocka_unit_test(any_size_of_any_crop),
 		cmocka_unit_test(huffman_tables_may_be_missing),
 		cmocka_unit_test(oddities_harm_no_pixel),

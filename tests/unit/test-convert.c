@@ -657,6 +657,39 @@ static void quarters_stay_in_place(void **state)
 	}
 }
 
+/* Cropped and scaled at once or one after the other, also where the scaled crop is as large as what
+ * is unpacked for it. */
+static void one_step_or_two_are_the_same(void **state)
+{
+	static const uint32_t pairs[] = {V4L2_PIX_FMT_YUYV, V4L2_PIX_FMT_UYVY};
+	static const char *const scales[] = {
+		"GREY:22x8,crop=21x8+3+0", "GREY:64x48,crop=21x8+3+0", "GREY:10x4,crop=21x8+3+0"};
+
+	(void)state;
+	for (size_t i = 0; i < ELEMENTS(pairs) * ELEMENTS(scales); i++) {
+		const char *text = scales[i / ELEMENTS(pairs)];
+		struct conversion at_once = {}, first = {}, second = {};
+		struct frame frame;
+
+		frame_init(&frame, find(pairs[i % ELEMENTS(pairs)]), 64, 48);
+		frame_fill(&frame, (uint32_t)i);
+		conversion_init(&at_once, &frame, text);
+		conversion_run(&at_once, &frame);
+		conversion_init(&first, &frame, "GREY");
+		conversion_run(&first, &frame);
+		first.result.picture = (struct convert_picture){
+			.plane_count = 1, .planes = {{first.slot, 64, 64 * 48}}};
+		conversion_init(&second, &first.result, text);
+		conversion_run(&second, &first.result);
+		assert_int_equal(at_once.to->frame_size, second.to->frame_size);
+		assert_memory_equal(at_once.slot, second.slot, second.to->frame_size);
+		conversion_finish(&second);
+		conversion_finish(&first);
+		conversion_finish(&at_once);
+		frame_finish(&frame);
+	}
+}
+
 /* Whole factors: each pixel is the mean of those that it stands for. */
 static void smaller_is_the_mean(void **state)
 {
@@ -1022,6 +1055,7 @@ int main(void)
 		cmocka_unit_test(a_crop_is_exactly_that_part),
 		cmocka_unit_test(strides_are_the_frames_own),
 		cmocka_unit_test(quarters_stay_in_place),
+		cmocka_unit_test(one_step_or_two_are_the_same),
 		cmocka_unit_test(smaller_is_the_mean),
 		cmocka_unit_test(colorimetry_is_honoured),
 		cmocka_unit_test(ranges_are_carried),
