@@ -1039,6 +1039,55 @@ static void the_list_is_what_can_be_created(void **state)
 	}
 }
 
+/* Whatever is accepted stays within its memory and writes every byte of the result. */
+static void any_request_stays_in_memory(void **state)
+{
+	uint32_t seed = 1, accepted = 0;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		const struct format *format = &formats[next_random(&seed) % ELEMENTS(formats)];
+		uint32_t target = targets[next_random(&seed) % ELEMENTS(targets)];
+		struct conversion conversion = {};
+		struct stream_request request = {.fourcc = target};
+		struct pool_format from = {.fourcc = format->fourcc,
+			.width = 1 + next_random(&seed) % 40,
+			.height = 1 + next_random(&seed) % 40};
+		struct frame frame;
+		char error[CONVERT_ERROR_SIZE], text[STREAM_REQUEST_TEXT_SIZE];
+
+		from.ycbcr_enc = next_random(&seed) % 3;
+		if (next_random(&seed) % 4) {
+			request.width = 1 + next_random(&seed) % 48;
+			request.height = 1 + next_random(&seed) % 48;
+		}
+		if (next_random(&seed) % 2) {
+			request.crop.width = 1 + next_random(&seed) % from.width;
+			request.crop.height = 1 + next_random(&seed) % from.height;
+			request.crop.x = next_random(&seed) % (from.width - request.crop.width + 1);
+			request.crop.y =
+				next_random(&seed) % (from.height - request.crop.height + 1);
+			if (next_random(&seed) % 2) /* sizes that come near each other */
+				request.width = request.crop.width + next_random(&seed) % 2;
+			request.height = request.width ? request.crop.height : 0;
+		}
+		if (convert_create(&from, &request, CONVERT_LENIENT, &conversion.convert, error) <
+			0)
+			continue;
+		convert_destroy(conversion.convert);
+		accepted++;
+		stream_request_print(&request, text);
+		frame_init(&frame, format, from.width, from.height);
+		frame_fill(&frame, seed);
+		conversion.from.ycbcr_enc = from.ycbcr_enc;
+		conversion_init(&conversion, &frame, text);
+		conversion_run(&conversion, &frame);
+		conversion_finish(&conversion);
+		frame_finish(&frame);
+	}
+	assert_true(accepted > 10000);
+}
+
 static void outcomes_have_names(void **state)
 {
 	(void)state;
@@ -1063,6 +1112,7 @@ int main(void)
 		cmocka_unit_test(refusals_say_what_there_is),
 		cmocka_unit_test(what_is_too_short_is_not_read),
 		cmocka_unit_test(the_list_is_what_can_be_created),
+		cmocka_unit_test(any_request_stays_in_memory),
 		cmocka_unit_test(outcomes_have_names),
 	};
 
