@@ -125,8 +125,18 @@ struct work_region convert_region(const struct convert *convert);
 typedef int rgb_function(const uint8_t *, int, uint8_t *, int, int, int);
 rgb_function *convert_find_to_xr24(uint32_t fourcc);
 
+/* Parts of convert_create(): the result's colorimetry, and the matrix that leads to it; goals and
+ * memory (-ENOMEM; convert_destroy() frees what there is). */
+void convert_plan_colorimetry(struct convert *convert);
+int convert_plan_memory(struct convert *convert);
+
 void convert_scale(struct convert *convert, struct work *work);
 void convert_store(struct convert *convert, struct work *work);
+
+static inline bool is_rgb(uint32_t fourcc)
+{
+	return format_find(fourcc)->flags & FORMAT_RGB;
+}
 
 static inline uint32_t divide_up(uint32_t value, uint32_t divisor)
 {

@@ -10,13 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libyuv.h>
 #include <linux/videodev2.h>
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	ALIGNMENT = 64, /* of lines in our own memory: what vector instructions like */
 	JPEG_SCALE_ONE = 8,
 };
 
@@ -30,11 +28,6 @@ static const uint32_t targets[] = {
 };
 
 _Static_assert(ELEMENTS(targets) <= CONVERT_FORMATS_MAX, "convert_formats() has no room");
-
-static bool is_rgb(uint32_t fourcc)
-{
-	return format_find(fourcc)->flags & FORMAT_RGB;
-}
 
 static bool find_source_kind(uint32_t fourcc, enum source_kind *ret_kind)
 {
@@ -124,22 +117,6 @@ static int refuse(
 			? " of limited range"
 			: "",
 		list);
-}
-
-static int alloc_room(struct convert *convert, struct work_room *room, uint32_t width,
-	uint32_t height, uint32_t sample_size)
-{
-	uint32_t stride = divide_up(width * sample_size, ALIGNMENT) * ALIGNMENT;
-	size_t size = (size_t)stride * height;
-
-	room->data = aligned_alloc(ALIGNMENT, size);
-	if (!room->data)
-		return -ENOMEM;
-	room->stride = stride;
-	room->width = width;
-	room->height = height;
-	convert->memory += size;
-	return 0;
 }
 
 /* How the chroma lies, and what that asks of the crop. */
@@ -273,118 +250,6 @@ static int plan_format(struct convert *convert, const struct stream_request *req
 	return 0;
 }
 
-/* Encoding and range of the source, without defaults. */
-static void resolve_colorimetry(
-	const struct convert *convert, uint32_t *ret_ycbcr_enc, uint32_t *ret_quantization)
-{
-	const struct pool_format *from = &convert->from;
-	uint32_t encoding = from->ycbcr_enc, quantization = from->quantization;
-
-	if (encoding == V4L2_YCBCR_ENC_DEFAULT)
-		encoding = V4L2_MAP_YCBCR_ENC_DEFAULT(from->colorspace);
-	switch (convert->source) {
-	case SOURCE_KIND_JPEG: /* JFIF */
-		encoding = V4L2_YCBCR_ENC_601;
-		quantization = V4L2_QUANTIZATION_FULL_RANGE;
-		break;
-	case SOURCE_KIND_RGB:
-	case SOURCE_KIND_BAYER:
-		encoding = V4L2_YCBCR_ENC_601; /* of what is made of it */
-		if (quantization == V4L2_QUANTIZATION_DEFAULT ||
-			convert->source == SOURCE_KIND_BAYER)
-			quantization = V4L2_QUANTIZATION_FULL_RANGE;
-		break;
-	case SOURCE_KIND_GREY:
-	case SOURCE_KIND_GREY16:
-		if (quantization == V4L2_QUANTIZATION_DEFAULT)
-			quantization = V4L2_QUANTIZATION_FULL_RANGE;
-		break;
-	case SOURCE_KIND_PLANAR:
-	case SOURCE_KIND_SEMI_PLANAR:
-	case SOURCE_KIND_PAIRS:
-		if (quantization == V4L2_QUANTIZATION_DEFAULT)
-			quantization =
-				V4L2_MAP_QUANTIZATION_DEFAULT(false, from->colorspace, encoding);
-		break;
-	}
-	*ret_ycbcr_enc = encoding;
-	*ret_quantization = quantization;
-}
-
-/*
- * libyuv's constants for an encoding and range. Those for limited range have a weight of blue that
- * libyuv cut to fit 8 bits: up to 12 of 255 wrong for BT.709, 16 for BT.2020, 2 for BT.601
- * (measured with version 1857). So the former two are stretched to full range first.
- */
-static void plan_matrix(struct convert *convert, uint32_t encoding, uint32_t quantization)
-{
-	bool full = quantization == V4L2_QUANTIZATION_FULL_RANGE;
-
-	switch (encoding) {
-	case V4L2_YCBCR_ENC_709:
-	case V4L2_YCBCR_ENC_XV709:
-	case V4L2_YCBCR_ENC_SMPTE240M:
-		convert->matrix = &kYuvF709Constants;
-		convert->matrix_swapped = &kYvuF709Constants;
-		convert->stretch = !full;
-		break;
-	case V4L2_YCBCR_ENC_BT2020:
-	case V4L2_YCBCR_ENC_BT2020_CONST_LUM:
-		convert->matrix = &kYuvV2020Constants;
-		convert->matrix_swapped = &kYvuV2020Constants;
-		convert->stretch = !full;
-		break;
-	default:
-		convert->matrix = full ? &kYuvJPEGConstants : &kYuvI601Constants;
-		convert->matrix_swapped = full ? &kYvuJPEGConstants : &kYvuI601Constants;
-		break;
-	}
-}
-
-static void plan_colorimetry(struct convert *convert)
-{
-	struct pool_format *to = &convert->to;
-	bool to_rgb = is_rgb(to->fourcc), from_ycbcr = false, chroma_420;
-	uint32_t encoding, quantization;
-
-	resolve_colorimetry(convert, &encoding, &quantization);
-	switch (convert->source) {
-	case SOURCE_KIND_PLANAR:
-	case SOURCE_KIND_SEMI_PLANAR:
-	case SOURCE_KIND_PAIRS:
-	case SOURCE_KIND_JPEG:
-		from_ycbcr = true;
-		plan_matrix(convert, encoding, quantization);
-		break;
-	case SOURCE_KIND_RGB:
-	case SOURCE_KIND_BAYER:
-		if (!to_rgb && to->fourcc != V4L2_PIX_FMT_GREY)
-			quantization = V4L2_QUANTIZATION_LIM_RANGE;
-		break;
-	case SOURCE_KIND_GREY:
-	case SOURCE_KIND_GREY16:
-		break;
-	}
-	if (to_rgb) {
-		encoding = V4L2_YCBCR_ENC_DEFAULT; /* there is none */
-		if (from_ycbcr)
-			quantization = V4L2_QUANTIZATION_FULL_RANGE;
-	}
-	to->ycbcr_enc = encoding;
-	to->quantization = quantization;
-
-	/* Chroma in the middle of its pixels stays there, whatever the scale. */
-	chroma_420 = to->fourcc == V4L2_PIX_FMT_YUV420 || to->fourcc == V4L2_PIX_FMT_NV12;
-	if (!chroma_420)
-		to->chroma_siting = POOL_CHROMA_UNKNOWN;
-	else if (convert->source == SOURCE_KIND_RGB || convert->source == SOURCE_KIND_BAYER)
-		to->chroma_siting = POOL_CHROMA_JPEG;
-	else if (convert->source == SOURCE_KIND_JPEG)
-		to->chroma_siting = POOL_CHROMA_JPEG; /* JFIF */
-	else if (convert->scaled && to->chroma_siting != POOL_CHROMA_JPEG)
-		to->chroma_siting = POOL_CHROMA_UNKNOWN;
-}
-
 /*
  * How far a JPEG image is decoded smaller: as far as no number of the region gets a fraction. Only
  * by halves: libjpeg-turbo has vector instructions for these, and decoding by 3/8 takes longer than
@@ -467,180 +332,6 @@ static enum work_kind find_work_kind(const struct convert *convert)
 	return WORK_YCBCR;
 }
 
-/* The size of goal i, and whether it is a plane of the slot. */
-static void plan_goal(struct convert *convert, uint32_t i)
-{
-	const struct pool_format *to = &convert->to;
-	struct work_room *goal = &convert->goals[i];
-	bool to_rgb = is_rgb(to->fourcc);
-	uint32_t horizontal = 1, vertical = 1;
-
-	if (i > 0 && !to_rgb) {
-		horizontal = vertical = 2;
-	} else if (i > 0 && !convert->scaled) {
-		horizontal = convert->chroma_width;
-		vertical = convert->chroma_height;
-	}
-	goal->width = divide_up(to->width, horizontal);
-	goal->height = divide_up(to->height, vertical);
-	goal->stride = to->planes[i].stride;
-	switch (convert->kind) {
-	case WORK_GREY:
-		convert->goal_in_slot[i] = !to_rgb;
-		break;
-	case WORK_YCBCR:
-		convert->goal_in_slot[i] = !to_rgb && (i == 0 || to->plane_count == 3);
-		break;
-	case WORK_XR24:
-		convert->goal_in_slot[i] = to->fourcc == V4L2_PIX_FMT_XBGR32;
-		break;
-	case WORK_RESULT:
-		convert->goal_in_slot[i] = true;
-		break;
-	}
-}
-
-/* Can plane i be taken where it lies in the source, without a copy? */
-static bool is_pointed_at(const struct convert *convert, uint32_t i)
-{
-	switch (convert->source) {
-	case SOURCE_KIND_GREY:
-		return i == 0;
-	case SOURCE_KIND_PLANAR:
-		return true;
-	case SOURCE_KIND_SEMI_PLANAR:
-		return i == 0;
-	case SOURCE_KIND_RGB:
-		return convert->kind == WORK_XR24 && !convert_find_to_xr24(convert->from.fourcc);
-	case SOURCE_KIND_GREY16:
-	case SOURCE_KIND_PAIRS:
-	case SOURCE_KIND_BAYER:
-	case SOURCE_KIND_JPEG:
-		break;
-	}
-	return false;
-}
-
-/* The size of plane i as load brings it. */
-static void find_loaded_size(
-	const struct convert *convert, uint32_t i, uint32_t *ret_width, uint32_t *ret_height)
-{
-	struct work_region region = convert_region(convert);
-	uint32_t horizontal = i > 0 && convert->kind == WORK_YCBCR ? convert->chroma_width : 1;
-	uint32_t vertical = i > 0 && convert->kind == WORK_YCBCR ? convert->chroma_height : 1;
-
-	if (convert->source == SOURCE_KIND_JPEG) {
-		*ret_width = convert->jpeg_region.width;
-		*ret_height = convert->jpeg_region.height;
-		return;
-	}
-	*ret_width = divide_up(region.width, horizontal);
-	*ret_height = divide_up(region.height, vertical);
-}
-
-static bool is_grey_source(const struct convert *convert)
-{
-	return convert->source == SOURCE_KIND_GREY || convert->source == SOURCE_KIND_GREY16;
-}
-
-static int plan_plane(struct convert *convert, uint32_t i)
-{
-	struct work_room *goal = &convert->goals[i];
-	uint32_t size = convert->kind == WORK_XR24 ? 4 : 1, width, height;
-	bool exists = i == 0 || !is_grey_source(convert), pointed_at, fits;
-	int r;
-
-	find_loaded_size(convert, i, &width, &height);
-	pointed_at = exists && is_pointed_at(convert, i);
-	fits = convert_region(convert).skip_x == 0 && convert_is_goal(convert, i, width, height);
-	if (!convert->goal_in_slot[i] && !(pointed_at && fits && !convert->stretch)) {
-		r = alloc_room(convert, goal, goal->width, goal->height, size);
-		if (r < 0)
-			return r;
-	}
-	if (exists && !pointed_at && !fits && !convert->jpeg_planes)
-		return alloc_room(convert, &convert->loaded[i], width, height, size);
-	return 0;
-}
-
-/* Memory for RGB that is scaled, and for RGB that becomes grey by way of XR24. */
-static int plan_rgb(struct convert *convert)
-{
-	bool three_bytes = format_find(convert->from.fourcc)->planes[0].group_bytes == 3;
-	bool via_xr24 = convert->source == SOURCE_KIND_BAYER ||
-			(!three_bytes && convert_find_to_xr24(convert->from.fourcc));
-	int r = 0;
-
-	if (convert->kind == WORK_GREY && via_xr24)
-		return alloc_room(
-			convert, &convert->loaded[1], convert->crop.width, convert->crop.height, 4);
-	if (convert->kind != WORK_XR24 || !convert->scaled)
-		return 0;
-	for (uint32_t i = 0; i < WORK_PLANES && r == 0; i++) {
-		r = alloc_room(
-			convert, &convert->large[i], convert->crop.width, convert->crop.height, 1);
-		if (r == 0)
-			r = alloc_room(convert, &convert->small[i], convert->to.width,
-				convert->to.height, 1);
-	}
-	return r;
-}
-
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Scaling has two steps where a factor is neither whole nor below 2. No plane is larger than the
- * luma of the crop, or than that of the result. Chroma may have factors of its own. */
-static int plan_middle(struct convert *convert)
-{
-	const struct pool_format *to = &convert->to;
-	uint32_t width = convert->crop.width, height = convert->crop.height;
-
-	if (convert->source == SOURCE_KIND_JPEG) {
-		width = convert->jpeg_region.width;
-		height = convert->jpeg_region.height;
-	}
-	if (convert->kind == WORK_RESULT)
-		return 0;
-	convert->sums = calloc(larger(width, to->width), sizeof(*convert->sums));
-	if (!convert->sums)
-		return -ENOMEM;
-	convert->memory += larger(width, to->width) * sizeof(*convert->sums);
-	if (convert->kind == WORK_YCBCR ? !convert->scaled && convert->source != SOURCE_KIND_JPEG
-					: width % to->width == 0 && height % to->height == 0)
-		return 0;
-	return alloc_room(
-		convert, &convert->middle, larger(width, to->width), larger(height, to->height), 1);
-}
-
-static int plan_memory(struct convert *convert)
-{
-	int r;
-
-	r = plan_middle(convert);
-	if (r < 0)
-		return r;
-	convert->goal_count = convert->kind == WORK_YCBCR ? WORK_PLANES : 1;
-	for (uint32_t i = 0; i < convert->goal_count; i++)
-		plan_goal(convert, i);
-	for (uint32_t i = 0; i < convert->goal_count; i++) {
-		r = plan_plane(convert, i);
-		if (r < 0)
-			return r;
-	}
-	if (convert->source == SOURCE_KIND_BAYER) {
-		convert->bayer = malloc(bayer_memory(convert->from.width));
-		if (!convert->bayer)
-			return -ENOMEM;
-		convert->memory += bayer_memory(convert->from.width);
-	}
-	if (convert->source == SOURCE_KIND_BAYER || convert->source == SOURCE_KIND_RGB)
-		return plan_rgb(convert);
-	return 0;
-}
-
 int convert_create(const struct pool_format *from, const struct stream_request *request,
 	enum convert_policy policy, struct convert **ret_convert,
 	char error[static CONVERT_ERROR_SIZE])
@@ -666,7 +357,7 @@ int convert_create(const struct pool_format *from, const struct stream_request *
 	r = plan_source(convert, error);
 	if (r < 0)
 		goto failed;
-	plan_colorimetry(convert);
+	convert_plan_colorimetry(convert);
 	convert->kind = find_work_kind(convert);
 	if (convert->source == SOURCE_KIND_JPEG) {
 		r = plan_jpeg(convert);
@@ -674,7 +365,7 @@ int convert_create(const struct pool_format *from, const struct stream_request *
 			goto no_memory;
 		convert->memory += jpeg_decoder_memory(convert->jpeg);
 	}
-	r = plan_memory(convert);
+	r = convert_plan_memory(convert);
 	if (r < 0)
 		goto no_memory;
 	*ret_convert = convert;
