@@ -126,6 +126,8 @@ TSAN = {"TSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:second_deadlock_stack=
 
 def steps(tally, quick, long):
     chosen = () if long else ("-m", "not long")
+    # which the unit tests do to the sanitizers' satisfaction, in a tenth of the time
+    without_pixels = () if long else ("--ignore", "tests/integration/test_conversions.py")
     yield "build", lambda: build(tally, "build", "gcc", "--buildtype", "debugoptimized")
     yield "clang", lambda: build(tally, "build-clang", "clang", "--buildtype", "debugoptimized")
     yield "build-asan", lambda: build(
@@ -140,7 +142,7 @@ def steps(tally, quick, long):
     yield "asan-unit", lambda: meson_tests(tally, "build-asan", "unit", **ASAN)
     yield "tsan-unit", lambda: meson_tests(tally, "build-tsan", "unit", **TSAN)
     yield "asan-integration", lambda: pytest(
-        tally, "build-asan", "integration", "tests/integration", *chosen, **ASAN)
+        tally, "build-asan", "integration", "tests/integration", *without_pixels, *chosen, **ASAN)
     yield "tsan-integration", lambda: pytest(
         tally, "build-tsan", "integration", "tests/integration/test_restart.py",
         "tests/integration/test_holders.py", **TSAN)
@@ -148,7 +150,7 @@ def steps(tally, quick, long):
     yield "integration", lambda: pytest(
         tally, "build", "integration", "tests/integration/test_torn.py",
         "tests/integration/test_killed.py", "tests/integration/test_hostile.py",
-        "tests/integration/test_holders.py")
+        "tests/integration/test_holders.py", "tests/integration/test_conversions.py", *chosen)
     if not quick:
         yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm", *chosen)
 

@@ -30,9 +30,9 @@ def mjpeg(path, **more):
     return film(path, "-c:v", "mjpeg", "-q:v", 4, "-f", "mjpeg", pixels="yuvj422p", **more)
 
 
-def avi(path, recording):
+def avi(path, recording, rate=RATE):
     """The same pictures in an AVI."""
-    ffmpeg("-r", RATE, "-f", "mjpeg", "-i", recording, "-c", "copy", "-f", "avi", path)
+    ffmpeg("-r", rate, "-f", "mjpeg", "-i", recording, "-c", "copy", "-f", "avi", path)
     return pathlib.Path(path)
 
 
