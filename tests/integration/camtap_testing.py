@@ -228,7 +228,7 @@ MODE_READ, MODE_OBSERVE, MODE_LOSSLESS = 0, 1, 2
 class Connection:
     """A client of the bare protocol."""
 
-    def __init__(self, path, mode=MODE_OBSERVE, name="test", hello=True):
+    def __init__(self, path, mode=MODE_OBSERVE, name="test", hello=True, stream=""):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         self.socket.settimeout(PATIENCE)
         try:
@@ -237,7 +237,8 @@ class Connection:
             self.socket.close()
             raise
         if hello:
-            self.send(HELLO, struct.pack("=IIQII72s128s", 1, 1, 0, mode, 0, name.encode(), b""))
+            self.send(HELLO, struct.pack("=IIQII72s128s", 1, 1, 0, mode, 0, name.encode(),
+                                         stream.encode()))
 
     def __enter__(self):
         return self
@@ -336,6 +337,9 @@ class Daemon(Process):
 
     def fd_count(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def thread_count(self):
+        return len(os.listdir(f"/proc/{self.pid}/task"))
 
     def mapping_count(self, name):
         with open(f"/proc/{self.pid}/maps") as file:

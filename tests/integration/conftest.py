@@ -11,6 +11,14 @@ LIMIT = 120.0  # seconds that a test may take; @pytest.mark.limit(seconds) says 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): how long the test may take")
+    config.addinivalue_line("markers", "long: left out unless asked for (-m long)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
 
 
 def pytest_sessionstart(session):
