@@ -14,7 +14,10 @@
  * frame or a later one: no earlier one can come any more. A frame's name is its publish time, which
  * grows across restarts of the camera, too. A worker that dies held at most one frame, and the
  * parent knows which: it is printed as lost, not given to another (it may be what killed this one),
- * and a new worker takes the place. A recording should wait for all: camtapd --wait-readers N.
+ * and a new worker takes the place. It begins with the newest frame; those that wait then are seen
+ * by the other workers. (What none of them lives to see is missed, and counted.)
+ *
+ * A recording should wait until all workers are there: camtapd --wait-readers N.
  */
 
 #include <camtap.h>
@@ -54,8 +57,9 @@ struct job {
 
 struct worker {
 	pid_t pid;
-	int socket;    /* -1: it has ended */
-	int64_t asked; /* time of the frame that it asked for last, 0: none yet */
+	int socket;       /* -1: it has ended */
+	struct job asked; /* last; time 0: nothing yet */
+	bool waits;       /* for the answer */
 };
 
 static const char *name; /* of the camera; NULL: the only one */
@@ -64,7 +68,7 @@ static bool lossless;
 
 /* The parent's: jobs in the order of time, given to workers and not yet printed. */
 static struct worker workers[WORKERS_MAX];
-static struct job jobs[JOBS_MAX], printed;
+static struct job jobs[JOBS_MAX + WORKERS_MAX], printed;
 static unsigned job_count;
 static bool ended, failed; /* a worker has ended by itself; not well */
 
@@ -143,7 +147,8 @@ static void start(struct worker *worker)
 	}
 	close(sockets[1]);
 	worker->socket = sockets[0];
-	worker->asked = 0;
+	worker->asked.time = 0;
+	worker->waits = false;
 }
 
 /* The job that a worker is busy with, or NULL. */
@@ -177,10 +182,11 @@ static void bury(struct worker *worker)
 
 	close(worker->socket);
 	worker->socket = -1;
+	worker->waits = false;
 	waitpid(worker->pid, &status, 0);
 	if (job)
 		job->state = KILLED;
-	if (WIFSIGNALED(status) && worker->asked > 0 && !ended)
+	if (WIFSIGNALED(status) && worker->asked.time > 0 && !ended)
 		start(worker);
 	else
 		ended = true;
@@ -191,19 +197,30 @@ static void hear(struct worker *worker)
 {
 	struct job job;
 	ssize_t size = recv(worker->socket, &job, sizeof(job), 0);
-	bool mine;
 
 	if (size < 0 && errno == ECONNRESET)
 		return; /* it has not read our answer; its end comes next */
 	if (size <= 0) {
 		bury(worker);
 	} else if (job.state == ASKED) {
-		worker->asked = job.time;
-		mine = give(&job);
-		(void)!send(worker->socket, &mine, sizeof(mine), MSG_NOSIGNAL);
+		worker->asked = job;
+		worker->waits = true;
 	} else {
 		*job_of(worker) = job;
 	}
+}
+
+/* When results pile up behind a slow worker, the others wait for their answers, but for him who
+ * asks for a frame before all those: that is what the results wait for. */
+static void answer(struct worker *worker)
+{
+	bool mine;
+
+	if (!worker->waits || (job_count >= JOBS_MAX && worker->asked.time > jobs[0].time))
+		return;
+	mine = give(&worker->asked);
+	(void)!send(worker->socket, &mine, sizeof(mine), MSG_NOSIGNAL);
+	worker->waits = false;
 }
 
 /* Prints what is done, as far as nothing earlier can come. */
@@ -215,8 +232,8 @@ static void print(void)
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < worker_count; i++) {
-		if (workers[i].socket >= 0 && workers[i].asked < until)
-			until = workers[i].asked;
+		if (workers[i].socket >= 0 && workers[i].asked.time < until)
+			until = workers[i].asked.time;
 	}
 	for (; count < job_count && jobs[count].state != ASKED && jobs[count].time <= until;
 		count++) {
@@ -235,12 +252,6 @@ static void print(void)
 	}
 	job_count -= count;
 	memmove(jobs, jobs + count, job_count * sizeof(jobs[0]));
-}
-
-/* Is it of use to hear this worker now? When results pile up behind a slow one, questions wait. */
-static bool is_heard(const struct worker *worker)
-{
-	return worker->socket >= 0 && (job_count < JOBS_MAX || job_of(worker));
 }
 
 int main(int argc, char **argv)
@@ -273,17 +284,18 @@ int main(int argc, char **argv)
 		struct pollfd pollfds[WORKERS_MAX];
 
 		for (unsigned i = 0; i < worker_count; i++)
-			pollfds[i] = (struct pollfd){
-				.fd = is_heard(&workers[i]) ? workers[i].socket : -1,
-				.events = POLLIN};
+			pollfds[i] = (struct pollfd){.fd = workers[i].socket, .events = POLLIN};
 		(void)poll(pollfds, worker_count, -1);
-		alive = 0;
 		for (unsigned i = 0; i < worker_count; i++) {
-			if (pollfds[i].revents && is_heard(&workers[i]))
+			if (pollfds[i].revents)
 				hear(&workers[i]);
-			alive += workers[i].socket >= 0;
 		}
 		print();
+		alive = 0;
+		for (unsigned i = 0; i < worker_count; i++) {
+			answer(&workers[i]);
+			alive += workers[i].socket >= 0;
+		}
 	} while (alive > 0);
 	return failed;
 }

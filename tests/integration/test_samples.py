@@ -14,7 +14,7 @@ import numpy
 import pytest
 import recordings
 from camtap_command import Background
-from camtap_testing import PATIENCE, Program, alarm, build_path
+from camtap_testing import PATIENCE, Program, alarm, build_path, wait_for
 
 FOOTAGE = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 RATE = 10
@@ -237,6 +237,23 @@ def test_workers_are_killed(bench, film, tmp_path, options, arguments):
         if result not in lost:
             assert result["adler32"] == f"{zlib.adler32(picture):08x}"
     assert len({result["worker"] for result in results}) >= 4 + len(killed) // 2  # others took over
+
+
+def test_a_worker_is_stopped(bench):
+    """Results wait for it, questions wait when there are too many, and all goes on when it does."""
+    daemon = play(bench, "pattern:", "--size", "64x48", "--rate", 500, "--slots", 64)
+    sample = Sample(bench, "producer_consumer", daemon)
+    results = [sample.next()]
+    for _ in range(4):
+        worker = results[-1]["worker"]
+        os.kill(worker, signal.SIGSTOP)
+        wanted = daemon.counters()["published"] + 400
+        wait_for(lambda: daemon.counters()["published"] >= wanted, "frames meanwhile")
+        os.kill(worker, signal.SIGCONT)
+        results += [sample.next() for _ in range(500)]
+    for before, result in zip(results, results[1:]):
+        assert int(result["id"]) == int(before["id"]) + 1 + result["missed"]
+        assert "lost" not in result
 
 
 def test_workers_that_cannot_begin(bench):
