@@ -281,6 +281,19 @@ def test_max_streams(bench):
              "room for another stream")
 
 
+def test_another_stream_instead(bench):
+    """Who leaves a stream for another is not refused because the first one is still ending."""
+    daemon = camera(bench, "--max-streams", "1")
+    belongings = Belongings(daemon)
+    streams = ["GREY:2000x2000", "YU12"]
+    for number in range(30):
+        with Connection(daemon.socket, MODE_READ, stream=streams[number % 2]) as connection:
+            for fd in connection.expect(FORMAT)[1]:
+                pathlib.os.close(fd)
+        wait_for(lambda: derived(daemon) == {}, "the client to be gone", interval=0)
+    belongings.check()
+
+
 def test_no_streams(bench):
     daemon = camera(bench, "--max-streams", "0")
     camtap("hz", "--socket", daemon.socket, "--stream", "YU12").check_line(1, "max_streams")
