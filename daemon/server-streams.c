@@ -85,10 +85,11 @@ static bool contains(uint32_t fourcc, uint32_t other)
 	}
 }
 
-/* Whole factors only: means of means of as many pixels are their means. */
+/* Whole factors only: means of means of as many pixels are their means. (0: of the camera's own
+ * size, whatever that is or will be.) */
 static bool is_multiple(uint32_t size, uint32_t of)
 {
-	return of > 0 && size % of == 0;
+	return size > 0 && of > 0 && size % of == 0;
 }
 
 static bool can_feed(struct converter *parent, const struct stream_request *request, bool lossless)

@@ -15,6 +15,7 @@ import pytest
 from camtap_command import Background
 from camtap_testing import (BYE, FORMAT, FRAME, MODE_LOSSLESS, MODE_READ, READY, REFUSED, WELCOME, Connection,
                             is_sanitized, wait_for)
+from recordings import mjpeg
 from test_hostile import LIMITS, ROUNDS, Pair
 from test_streams import Belongings, ask, camera, check, derived, has_read
 
@@ -252,6 +253,52 @@ def test_a_lossless_reader_that_sleeps(bench, tmp_path):
     assert derived(daemon), "it answers"
     asleep.close()
     assert check(reader.result())["frames"] == 300
+
+
+# each of which may be made of another, and keep that alive
+CHAIN = ["GREY:160x120", "GREY:80x60", "GREY:40x30", "NV12:160x120", "YU12:80x60", "BGR3:160x120", "RGB3:80x60"]
+
+
+@pytest.mark.parametrize("command", ["cat '{0}' '{0}' '{0}'; exit 1", "while cat '{0}'; do :; done"])
+def test_chains_that_come_and_go(bench, tmp_path, command):
+    """Streams that are made of streams, of a camera that fails all the time, and of one that does not: they
+    go in every order, also when the daemon is told to stop in the middle."""
+    film = mjpeg(tmp_path / "film.mjpeg", frames=20)
+    daemon = bench.daemon("--rate", "200", *LIMITS, source=f"exec:{command.format(film)}")
+    daemon.expect_log(".")
+    bench.steady(daemon)
+
+    def vanish(daemon, chance):
+        try:
+            with attach(daemon, chance.choice(CHAIN), chance.choice([MODE_READ, MODE_LOSSLESS])) as it:
+                it.socket.settimeout(2)
+                if chance.random() < 0.8:
+                    get_ready(it).close()
+                    time.sleep(chance.random() * 0.03)
+        except (OSError, AssertionError):
+            pass  # the daemon stops, or the stream could not be made
+
+    def run(seconds, seed):
+        threads = [threading.Thread(target=flood, args=(daemon, seconds, seed + number, vanish))
+                   for number in range(4)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    for thread in run(3, 1):
+        thread.join()
+    wait_for(lambda: derived(daemon) == {}, "the end of the streams", timeout=10)
+    threads = run(1.5, 100)
+    seen = set()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        seen |= {stream["from"] for stream in derived(daemon).values()}
+    assert len(seen) > 1, "none was made of another"
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait(20) == 0, daemon.log()
+    daemon.check_sanitizer()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
