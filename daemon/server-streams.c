@@ -85,10 +85,11 @@ static bool contains(uint32_t fourcc, uint32_t other)
 	}
 }
 
-/* Whole factors only: means of means of as many pixels are their means. */
+/* Whole factors only: means of means of as many pixels are their means. (0: of the camera's own
+ * size, whatever that is or will be.) */
 static bool is_multiple(uint32_t size, uint32_t of)
 {
-	return of > 0 && size % of == 0;
+	return size > 0 && of > 0 && size % of == 0;
 }
 
 static bool can_feed(struct converter *parent, const struct stream_request *request, bool lossless)
@@ -164,6 +165,18 @@ static int make(struct server *server, const struct stream_request *request, boo
 	return 0;
 }
 
+/* Who leaves one stream for another finds room, though the first takes a moment to end: those that
+ * are ending count apart, as many as may live. */
+static bool is_full(const struct server *server)
+{
+	uint32_t max = server->options->max_streams, alive = 0;
+
+	for (struct converter *converter = server->converters; converter != NULL;
+		converter = converter_next(converter))
+		alive++;
+	return alive >= max || server->converter_count >= 2 * max;
+}
+
 enum wire_code server_join_stream(
 	struct server *server, struct client *client, const char *text, char error[WIRE_TEXT_SIZE])
 {
@@ -183,10 +196,10 @@ enum wire_code server_join_stream(
 	converter = find(server, &request, lossless);
 	if (converter == NULL && !can_be_made(server, &request, error))
 		return WIRE_CODE_STREAM;
-	if (converter == NULL && server->converter_count >= server->options->max_streams) {
+	if (converter == NULL && is_full(server)) {
 		snprintf(error, WIRE_TEXT_SIZE,
 			"%" PRIu32 " derived streams are made, which is the limit (max_streams)",
-			server->converter_count);
+			server->options->max_streams);
 		return WIRE_CODE_BUSY;
 	}
 	if (converter == NULL) {

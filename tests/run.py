@@ -145,12 +145,14 @@ def steps(tally, quick, long):
         tally, "build-asan", "integration", "tests/integration", *without_pixels, *chosen, **ASAN)
     yield "tsan-integration", lambda: pytest(
         tally, "build-tsan", "integration", "tests/integration/test_restart.py",
-        "tests/integration/test_holders.py", **TSAN)
+        "tests/integration/test_holders.py", "tests/integration/test_streams.py",
+        "tests/integration/test_hostile_streams.py", **TSAN)
     # as users have it: those that count torn frames, leaks and gaps
     yield "integration", lambda: pytest(
         tally, "build", "integration", "tests/integration/test_torn.py",
         "tests/integration/test_killed.py", "tests/integration/test_hostile.py",
-        "tests/integration/test_holders.py", "tests/integration/test_conversions.py", *chosen)
+        "tests/integration/test_holders.py", "tests/integration/test_conversions.py",
+        "tests/integration/test_hostile_streams.py", *chosen)
     if not quick:
         yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm", *chosen)
 

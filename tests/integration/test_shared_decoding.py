@@ -57,6 +57,20 @@ def test_what_cannot_be_made_of_another_is_not(bench, tmp_path):
         each.signal(signal.SIGTERM)
 
 
+def test_a_stream_of_the_camera_s_own_size_feeds_no_other(bench, tmp_path):
+    """Its size is not known when it is asked for, so the factor need not be a whole one; and a smaller one
+    would be decoded smaller."""
+    film = recordings.mjpeg(tmp_path / "film.mjpeg", frames=40)
+    daemon = bench.daemon("--loop", source=f"file:{film}")
+    readers = [reader(bench, daemon, "GREY")]
+    wait_for(lambda: published(daemon, "GREY"), "the first stream")
+    readers.append(reader(bench, daemon, "GREY:100x60"))
+    wait_for(lambda: published(daemon, "GREY:100x60"), "the second stream")
+    assert streams(daemon)["GREY:100x60"]["from"] == "native"
+    for each in readers:
+        each.signal(signal.SIGTERM)
+
+
 def test_its_pixels_are_those_of_one_that_was_made_alone(bench, tmp_path):
     """Of the same lossless recording: once by itself, once of another stream."""
     film = recordings.mjpeg(tmp_path / "film.mjpeg", frames=20)

@@ -192,7 +192,7 @@ def test_the_same_frame_in_two_streams(bench, tmp_path):
 def test_pixels(bench, stream):
     daemon = camera(bench)
     report = check(ask(bench, daemon, stream, "--frames", 40).result())
-    assert report["frames"] == 40 and report["missed"] == 0
+    assert report["frames"] == 40
 
 
 def test_the_check_of_pixels(bench):
@@ -208,13 +208,17 @@ def test_the_check_of_pixels(bench):
 def test_rate(bench, rate):
     """Of 60 frames per second, in a burst or not; as a ratio of what was published meanwhile."""
     daemon = camera(bench)
-    reader = has_read(ask(bench, daemon, f"GREY,rate={rate}"))
-    before = daemon.counters()["published"], reader.ask()["frames"]
-    wait_for(lambda: daemon.counters()["published"] > before[0] + 180, "frames", interval=0.05)
-    after = daemon.counters()["published"], reader.ask()["frames"]
+    reader = has_read(ask(bench, daemon, f"GREY,rate={rate}", source=None), 2)
+
+    def published():
+        return [int(stream["counters"]["published"]) for stream in daemon.status()["streams"]]
+
+    before = published()
+    after = wait_for(lambda: (now := published())[0] > before[0] + 180 and now, "frames", interval=0.05)
     ratio = (after[1] - before[1]) / (after[0] - before[0])
     assert abs(ratio - rate / 60) < 0.15 * rate / 60, (before, after)
-    check(reader.finish())
+    report = check(reader.finish())
+    assert report["missed"] <= report["frames"] / 10, "frames that the rate leaves out are not missed"
 
 
 def test_mjpeg_is_decoded(bench, tmp_path):
@@ -275,6 +279,19 @@ def test_max_streams(bench):
     check(readers.pop().finish())
     wait_for(lambda: camtap("hz", "--socket", daemon.socket, "--stream", "YU12", "--count", 2).status == 0,
              "room for another stream")
+
+
+def test_another_stream_instead(bench):
+    """Who leaves a stream for another is not refused because the first one is still ending."""
+    daemon = camera(bench, "--max-streams", "1")
+    belongings = Belongings(daemon)
+    streams = ["GREY:2000x2000", "YU12"]
+    for number in range(30):
+        with Connection(daemon.socket, MODE_READ, stream=streams[number % 2]) as connection:
+            for fd in connection.expect(FORMAT)[1]:
+                pathlib.os.close(fd)
+        wait_for(lambda: derived(daemon) == {}, "the client to be gone", interval=0)
+    belongings.check()
 
 
 def test_no_streams(bench):

@@ -8,6 +8,7 @@
 #include "slot-buffer.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,6 +77,28 @@ static void counts_while_somebody_holds_it(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+static void counts_what_lives_and_what_is_pinned(void **state)
+{
+	struct pinned pinned;
+	int own, client;
+
+	(void)state;
+	pinned_init(&pinned);
+	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), 0);
+	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), -ENOMEM);
+	assert_int_equal(pinned_all_bytes(&pinned), 8192);
+	make_memfd(8192, &own, &client);
+	pinned_add(&pinned, own, 8192, 8192, NULL, 0);
+	assert_int_equal(pinned_all_bytes(&pinned), 8192);
+	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), -ENOMEM);
+	close(client);
+	assert_int_equal(pinned_all_bytes(&pinned), 0);
+	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), 0);
+	pinned_unreserve(&pinned, 8192);
+	assert_int_equal(pinned_all_bytes(&pinned), 0);
+	pinned_finish(&pinned);
+}
+
 static void counts_buffers_of_their_own(void **state)
 {
 	struct pinned pinned;
@@ -116,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_while_somebody_holds_it),
+		cmocka_unit_test(counts_what_lives_and_what_is_pinned),
 		cmocka_unit_test(counts_buffers_of_their_own),
 		cmocka_unit_test(keeps_few_fds),
 	};
