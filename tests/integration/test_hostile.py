@@ -197,8 +197,10 @@ def test_slow_observer(bench, name):
     """Not the capture thread, but the server thread has to wake it. (Fewer entries: 200,000 stop the
     whole machine when their socket is closed with messages in it, as everybody may who has two
     processors to stop.)"""
-    result, _ = attack_undisturbed(bench, name, 5, 50000, expect=SLOW)
-    assert result["code"] == SLOW_WAKE
+    result, pair = attack_undisturbed(bench, name, 5, 50000, expect=SLOW)
+    # the last word is lost with a socket that is closed while messages of the client wait in it
+    assert result["code"] in (SLOW_WAKE, 0)
+    assert len(complaints(pair, SLOW)) == 1
 
 
 def test_doorbell_that_is_being_read(bench):
