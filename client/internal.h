@@ -282,8 +282,8 @@ int64_t wake_deadline(int timeout_ms);
 
 /* ---- status.c ---- */
 
-/* Reads a document of `size` bytes that came in `fd`, which stays the caller's; `what` is the message
- * that it came with. */
+/* Reads a document of `size` bytes that came in `fd`, which stays the caller's; `what` is the
+ * message that it came with. */
 int status_read_document(
 	struct camtap *camera, int fd, uint64_t size, const char *what, char **ret_json);
 
@@ -292,8 +292,8 @@ int status_read_document(
 /* The one question about controls that is asked at a time. */
 struct controls_question {
 	/* While a public function waits: */
-	bool wanted;   /* there is no answer yet */
-	bool sent;     /* over this connection, or the one before if it was lost */
+	bool wanted; /* there is no answer yet */
+	bool sent;   /* over this connection, or the one before if it was lost */
 	uint64_t token;
 	int result;                /* of the answer: 0 or a negative errno */
 	char text[WIRE_TEXT_SIZE]; /* likewise, printable */
@@ -313,8 +313,8 @@ void controls_welcomed(struct camtap *camera, bool granted);
 void controls_lost(struct camtap *camera);
 /* Sends what is wanted. False: there is no room. */
 bool controls_send(struct camtap *camera);
-/* An answer of a type; `error` is 0 or a positive errno, `fd` (-1: none; a list without an error has
- * one) is taken over. */
+/* An answer of a type; `error` is 0 or a positive errno, `fd` (-1: none; a list without an error
+ * has one) is taken over. */
 void controls_answered(struct camtap *camera, enum wire_type type, uint64_t token, int error,
 	const char *text, size_t text_size, int fd, uint64_t document_size);
 

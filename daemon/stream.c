@@ -332,9 +332,9 @@ uint32_t stream_linked_count(struct stream *stream)
 	for (uint32_t i = 0; stream->pool != NULL && i < stream->pool->reader_count; i++) {
 		const struct stream_reader *reader = reader_at(stream->pool, i);
 
-		count += reader->stands_for == NULL ? 1
-						    : atomic_load_explicit(reader->stands_for,
-							      memory_order_relaxed);
+		count += reader->stands_for == NULL
+				 ? 1
+				 : atomic_load_explicit(reader->stands_for, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&stream->lock);
 	return count;

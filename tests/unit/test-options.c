@@ -186,11 +186,12 @@ static void options_are_read(void **state)
 	assert_true(options->wait);
 	assert_true(options->check_config);
 
-	assert_int_equal(read_options(fixture,
-				 "--source=-|--raw=GREY:64x48,rate=10|--max-clients=5|"
-				 "--max-clients-per-uid=2|--max-leases=7|--lease-min=1.5s|"
-				 "--idle-timeout=1min 30s|--slots=5|--slots=auto|--loop|--loop=no|"
-				 "--rate=30|--rate=0|--memory=userptr|--memory=dmabuf|--memory=libv4l2"),
+	assert_int_equal(
+		read_options(fixture,
+			"--source=-|--raw=GREY:64x48,rate=10|--max-clients=5|"
+			"--max-clients-per-uid=2|--max-leases=7|--lease-min=1.5s|"
+			"--idle-timeout=1min 30s|--slots=5|--slots=auto|--loop|--loop=no|"
+			"--rate=30|--rate=0|--memory=userptr|--memory=dmabuf|--memory=libv4l2"),
 		OPTIONS_RUN);
 	assert_string_equal(options->raw, "GREY:64x48,rate=10");
 	assert_int_equal(options->max_clients, 5);
@@ -394,7 +395,8 @@ static void wrong_lines_are_named(void **state)
 		{"[Camera]\nslots = 3\n", "@/x.conf:2: slots belongs into section [Pool]"},
 		{"[Camera]\nname = y\n",
 			"@/x.conf:2: no such key: name; section [Camera] has source socket "
-			"pixel_format size rate raw loop wait always_on idle_timeout stall_timeout jpeg publish_bad"},
+			"pixel_format size rate raw loop wait always_on idle_timeout stall_timeout "
+			"jpeg publish_bad"},
 		{"[Pool]\n\nslots = 2\n",
 			"@/x.conf:3: slots = 2: must be auto, or a number from 3 to 64"},
 		{"[Pool]\nslots = 65\n",
