@@ -37,7 +37,8 @@ void pool_unref(struct pool *pool, struct reaper *reaper, struct pinned *pinned)
 	if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) > 1)
 		return;
 	finished = malloc(sizeof *finished);
-	if (finished == NULL) {
+	if (finished == NULL) { /* waits, and forgets who keeps it: better than keeping it */
+		pinned_unreserve(pinned, pool->reserved);
 		pool_destroy(pool);
 		return;
 	}
