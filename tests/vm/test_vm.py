@@ -55,11 +55,12 @@ def test_what_cannot_be_captured_is_refused_clearly():
 @pytest.mark.parametrize("case, modules", [
     ("plain", PLAIN),
     pytest.param("contiguous", PLAIN + ",allocators=1", marks=pytest.mark.long),
-    ("multiplanar", PLAIN + ",multiplanar=2"),
+    pytest.param("multiplanar", PLAIN + ",multiplanar=2", marks=pytest.mark.long),
 ])
 def test_the_v4l2_source_by_itself(case, modules):
     guest("source-v4l2.sh", case, modules=modules)
 
 
+@pytest.mark.long
 def test_the_guest_itself():
     subprocess.run([str(HERE / "selftest.sh")], check=True, stdin=subprocess.DEVNULL)
