@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -179,11 +180,15 @@ static int remaining_ms(int64_t deadline)
 
 int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline)
 {
+	struct pollfd pollfd = {.fd = camera->wake.epoll_fd, .events = POLLIN};
 	struct epoll_event events[4];
 	int count, ready = 0;
 
 	wake_update(camera, whom);
-	count = epoll_wait(camera->wake.epoll_fd, events, 4, remaining_ms(deadline));
+	/* poll() goes on after SIGSTOP and SIGCONT, epoll_wait() would not: signal(7) */
+	if (deadline != 0 && poll(&pollfd, 1, remaining_ms(deadline)) < 0)
+		return -errno;
+	count = epoll_wait(camera->wake.epoll_fd, events, 4, 0);
 	if (count < 0)
 		return -errno;
 	for (int i = 0; i < count; i++)

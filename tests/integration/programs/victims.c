@@ -160,10 +160,14 @@ static void observe(struct raw *raw, const char *path)
 static bool is_listed(struct raw *observer, pid_t pid)
 {
 	static char document[1 << 20];
+	static int64_t asked_ns;
 	char wanted[32];
 	ssize_t size;
 	int error;
 
+	/* no more than 1000 messages a second, or it is a flood */
+	sleep_until(asked_ns + 1500000);
+	asked_ns = now_ns();
 	raw_send(observer, WIRE_STATUS);
 	error = raw_expect(observer, WIRE_STATUS, PATIENCE_MS);
 	if (error < 0)
