@@ -128,6 +128,8 @@ def steps(tally, quick, long):
     chosen = () if long else ("-m", "not long")
     # which the unit tests do to the sanitizers' satisfaction, in a tenth of the time
     without_pixels = () if long else ("--ignore", "tests/integration/test_conversions.py")
+    # attacked beside a daemon that is not: with the sanitizers, and in other builds if there is time
+    hostile = ("tests/integration/test_hostile.py", "tests/integration/test_hostile_streams.py") if long else ()
     yield "build", lambda: build(tally, "build", "gcc", "--buildtype", "debugoptimized")
     yield "clang", lambda: build(tally, "build-clang", "clang", "--buildtype", "debugoptimized")
     yield "build-asan", lambda: build(
@@ -145,14 +147,13 @@ def steps(tally, quick, long):
         tally, "build-asan", "integration", "tests/integration", *without_pixels, *chosen, **ASAN)
     yield "tsan-integration", lambda: pytest(
         tally, "build-tsan", "integration", "tests/integration/test_restart.py",
-        "tests/integration/test_holders.py", "tests/integration/test_streams.py",
-        "tests/integration/test_hostile_streams.py", **TSAN)
+        "tests/integration/test_holders.py", "tests/integration/test_streams.py", *hostile[1:],
+        *chosen, **TSAN)
     # as users have it: those that count torn frames, leaks and gaps
     yield "integration", lambda: pytest(
         tally, "build", "integration", "tests/integration/test_torn.py",
-        "tests/integration/test_killed.py", "tests/integration/test_hostile.py",
-        "tests/integration/test_holders.py", "tests/integration/test_conversions.py",
-        "tests/integration/test_hostile_streams.py", *chosen)
+        "tests/integration/test_killed.py", "tests/integration/test_holders.py",
+        "tests/integration/test_conversions.py", *hostile, *chosen)
     if not quick:
         yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm", *chosen)
 

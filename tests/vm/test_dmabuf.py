@@ -20,7 +20,7 @@ def with_probe(monkeypatch):
 
 @pytest.mark.parametrize("memory, planar", [
     pytest.param("vmalloc", "", marks=pytest.mark.long),
-    ("contiguous", ""),
+    pytest.param("contiguous", "", marks=pytest.mark.long),
     pytest.param("contiguous", ",multiplanar=2", marks=pytest.mark.long),
 ], ids=["vmalloc", "contiguous", "multi-planar"])
 def test_four_readers_see_every_frame_and_the_same_bytes(memory, planar):

@@ -21,7 +21,7 @@ MULTIPLANAR = PLAIN + ",multiplanar=2"
     pytest.param("faults", "userptr", MULTIPLANAR, 12, marks=pytest.mark.long),
     pytest.param("silence", "userptr", PLAIN, 4, marks=pytest.mark.long),
     pytest.param("silence", "copy", PLAIN, 4, marks=pytest.mark.long),
-    ("signal", "userptr", PLAIN, 7),
+    pytest.param("signal", "userptr", PLAIN, 7, marks=pytest.mark.long),
     pytest.param("signal", "copy", MULTIPLANAR, 7, marks=pytest.mark.long),
     ("replug", "userptr", PLAIN, 4),
     pytest.param("replug", "copy", PLAIN, 4, marks=pytest.mark.long),
