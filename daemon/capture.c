@@ -187,10 +187,12 @@ int camera_try(const struct options *options, struct source *source, char error[
  * and again, and gives nothing, must not cost one each time. */
 static bool keep_pool(struct camera *camera)
 {
+	const struct source_format *format = &camera->format;
 	const struct pool *pool = camera->stream.pool;
 
-	if (pool != NULL && pool->newest == 0 && pool->buffers == NULL &&
-		memcmp(&camera->format, &camera->pool_format, sizeof camera->format) == 0)
+	if (pool != NULL && pool->newest == 0 && pool->buffers == NULL && format->buffer_max == 0 &&
+		pool->slots_needed == format->slots_needed &&
+		memcmp(&pool->header->format, &format->format, sizeof format->format) == 0)
 		return true;
 	if (pool != NULL)
 		stream_give_up_pool(&camera->stream);
@@ -202,20 +204,19 @@ static int pool_install(struct camera *camera, char error[SOURCE_TEXT_SIZE])
 	struct pool *pool;
 	int result;
 
+	pthread_mutex_lock(&camera->stream.lock);
+	if (camera->snapshot.transfer != camera->format.transfer)
+		camera->snapshot.version++;
+	camera->snapshot.transfer = camera->format.transfer;
+	pthread_mutex_unlock(&camera->stream.lock);
 	if (keep_pool(camera))
 		return 0;
-
 	result = make_pool(camera->options, camera->source, &camera->format,
 		pinned_all_bytes(camera->pinned), &pool, error);
 	if (result < 0)
 		return result;
 	pool->reserved = pool->planned_size;
 	(void)pinned_reserve(camera->pinned, pool->reserved, UINT64_MAX); /* looked at before */
-	pthread_mutex_lock(&camera->stream.lock);
-	camera->snapshot.transfer = camera->format.transfer;
-	camera->snapshot.version++;
-	pthread_mutex_unlock(&camera->stream.lock);
-	camera->pool_format = camera->format;
 	stream_install_pool(&camera->stream, pool);
 	return 0;
 }

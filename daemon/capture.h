@@ -28,7 +28,6 @@ struct camera {
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	struct source_format pool_format; /* for which the pool was made */
 	uint32_t wanted;                  /* copies of what is under the lock */
 	bool quitting, leaving;           /* quit and abandoned */
 	int64_t idle_deadline_ns;
