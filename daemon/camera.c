@@ -2,12 +2,15 @@
 #include "capture.h"
 
 #include "clock.h"
+#include "format.h"
+#include "log-messages.h"
 #include "log.h"
 #include "message.h"
 #include "options.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -38,6 +41,46 @@ void camera_notify(int fd)
 		log_error("eventfd: %s (this is a bug)", strerror(errno));
 }
 
+static void log_streaming(const struct camera *camera, const struct log_fields *fields)
+{
+	const struct pool_format *format = &camera->format.format;
+	char name[FORMAT_TEXT_SIZE], rate[32] = "";
+
+	format_print(format->fourcc, name);
+	if (format->rate_numerator > 0 && format->rate_denominator > 0)
+		snprintf(rate, sizeof rate, " at %.4g fps",
+			(double)format->rate_numerator / format->rate_denominator);
+	log_event(LOG_INFO, fields, "streaming %s %ux%u%s (%s)", name, format->width,
+		format->height, rate, camera->format.transfer);
+}
+
+/* The state is new. Steps between off and streaming are nobody's concern. */
+static void log_state(
+	const struct camera *camera, enum camera_state old, int error, const char *text)
+{
+	enum camera_state state = camera->snapshot.state; /* only this thread changes it */
+	struct log_fields fields = {.camera = camera->options->name,
+		.state = camera_state_to_string(state),
+		.error = error};
+
+	if (state == CAMERA_STALLED) {
+		fields.message_id = LOG_CAMERA_STALLED;
+		log_event(LOG_ERR, &fields, "%s", text);
+	} else if (state == CAMERA_BACKOFF || error != 0) {
+		fields.message_id = LOG_CAMERA_OFFLINE;
+		log_event(LOG_ERR, &fields, "%s", text);
+	} else if (state == CAMERA_STREAMING) {
+		fields.message_id = LOG_CAMERA_STREAMING;
+		log_streaming(camera, &fields);
+	} else if (state == CAMERA_ENDED) {
+		fields.message_id = LOG_CAMERA_ENDED;
+		log_event(LOG_INFO, &fields, "the recording is over");
+	} else if (state == CAMERA_IDLE && old != CAMERA_IDLE && !camera->quitting) {
+		fields.message_id = LOG_CAMERA_IDLE;
+		log_event(LOG_INFO, &fields, "off: nobody reads");
+	}
+}
+
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text)
 {
 	struct camera_snapshot *snapshot = &camera->snapshot;
@@ -59,12 +102,7 @@ void camera_set_state(struct camera *camera, enum camera_state state, int error,
 	pthread_mutex_unlock(&camera->stream.lock);
 	if (!changed)
 		return;
-	if (state == CAMERA_BACKOFF || error != 0)
-		log_error("%s: %s", camera->options->name, printable);
-	else if (state == CAMERA_STREAMING)
-		log_info("%s: streaming, %s", camera->options->name, camera->format.transfer);
-	else if (state == CAMERA_ENDED)
-		log_info("%s: the recording is over", camera->options->name);
+	log_state(camera, old, error, printable);
 	camera_notify(camera->notify_fd);
 }
 

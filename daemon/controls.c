@@ -2,6 +2,7 @@
 #include "controls.h"
 
 #include "clock.h"
+#include "log-messages.h"
 #include "log.h"
 #include "options.h"
 #include "source-v4l2-controls.h"
@@ -330,8 +331,11 @@ int controls_create(const struct options *options, struct source *source, int no
 			goto free_controls;
 		controls->thread_running = true;
 	} else if (options->controls.count > 0) {
-		log_warning("%s: [Controls] are for V4L2 devices: a source of kind %s has none",
-			options->name, source->ops->name);
+		log_event(LOG_WARNING,
+			&(struct log_fields){
+				.message_id = LOG_CONTROL_NOT_SET, .camera = options->name},
+			"[Controls] are for V4L2 devices: a source of kind %s has none",
+			source->ops->name);
 	}
 	source->controls = controls;
 	*ret_controls = controls;
@@ -465,6 +469,8 @@ static void complain(struct controls *controls, char *text)
 	int64_t now = clock_now();
 	bool again = controls->complaints != NULL && strcmp(controls->complaints, text) == 0 &&
 		     now - controls->complained_ns < REPEAT_NS;
+	struct log_fields fields = {
+		.message_id = LOG_CONTROL_NOT_SET, .camera = controls->options->name};
 	char *save = NULL;
 
 	if (!again) {
@@ -473,7 +479,7 @@ static void complain(struct controls *controls, char *text)
 		controls->complained_ns = now;
 		for (char *line = strtok_r(text, "\n", &save); line != NULL;
 			line = strtok_r(NULL, "\n", &save))
-			log_warning("%s: control %s", controls->options->name, line);
+			log_event(LOG_WARNING, &fields, "control %s", line);
 	}
 	free(text);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "access.h"
 #include "camera.h"
 #include "listener.h"
+#include "log-messages.h"
 #include "log.h"
 #include "options.h"
 #include "server.h"
@@ -16,6 +18,17 @@ enum exit_status {
 	EXIT_CONFIGURATION = 2, /* it can never be done as it was asked for */
 };
 
+static void complain(const struct options *options, int error, const char *text)
+{
+	bool configuration = error == -EINVAL;
+	struct log_fields fields = {
+		.message_id = configuration ? LOG_CONFIGURATION_WRONG : LOG_START_FAILED,
+		.camera = options->name,
+		.error = error};
+
+	log_event(LOG_ERR, &fields, "%s", text);
+}
+
 static int serve(const struct options *options, struct source *source)
 {
 	struct listener listener;
@@ -25,7 +38,7 @@ static int serve(const struct options *options, struct source *source)
 	if (!options->wait) {
 		result = camera_try(options, source, error);
 		if (result < 0) {
-			log_error("%s", error);
+			complain(options, result, error);
 			return result == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILED;
 		}
 	}
@@ -61,11 +74,15 @@ int main(int argc, char **argv)
 	if (outcome != OPTIONS_RUN)
 		return outcome == OPTIONS_DONE ? EXIT_RIGHT : EXIT_CONFIGURATION;
 	if (source_create(&options, &source, error) < 0) {
-		log_error("%s", error);
+		complain(&options, -EINVAL, error);
 		status = EXIT_CONFIGURATION;
 		goto finish_options;
 	}
 	if (options.check_config) {
+		struct access access;
+
+		if (access_init(&access, &options) == 0) /* says which names nobody has */
+			access_finish(&access);
 		printf("%s: options and configuration are right\n", options.name);
 		status = EXIT_RIGHT;
 	} else {

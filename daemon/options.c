@@ -3,6 +3,7 @@
 
 #include "address.h"
 #include "config.h"
+#include "log-messages.h"
 #include "log.h"
 #include "settings.h"
 
@@ -388,7 +389,9 @@ int options_load(struct options *ret_options, int argc, char **argv)
 
 	r = options_read(ret_options, CONFIG_DIRECTORY, argc, argv, error);
 	if (r < 0)
-		log_error("%s", error);
+		log_event(LOG_ERR,
+			&(struct log_fields){.message_id = LOG_CONFIGURATION_WRONG, .error = r},
+			"%s", error);
 	return r;
 }
 
@@ -398,6 +401,8 @@ void options_finish(struct options *options)
 	free(options->source);
 	free(options->socket);
 	free(options->raw);
+	free(options->users);
+	free(options->groups);
 	control_list_finish(&options->controls);
 	*options = (struct options){0};
 }
