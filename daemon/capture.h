@@ -6,6 +6,7 @@
  * the server thread calls, and what both need. */
 
 #include "camera.h"
+#include "log-limit.h"
 
 #include <pthread.h>
 
@@ -28,14 +29,15 @@ struct camera {
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	uint32_t wanted;                  /* copies of what is under the lock */
-	bool quitting, leaving;           /* quit and abandoned */
+	uint32_t wanted;        /* copies of what is under the lock */
+	bool quitting, leaving; /* quit and abandoned */
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t alive_ns; /* when the source last gave a frame, or was started */
 	/* Frames were missing, and people were told why: they are told of the next state when the
 	 * first frame has come, not of each attempt. */
 	bool recovering;
+	struct log_limit log_limit; /* of changes of state: clients can bring them about */
 	bool interrupted; /* started anew within the epoch: how much was lost, nobody knows */
 };
 

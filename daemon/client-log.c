@@ -22,14 +22,14 @@ static void tell_left_out(struct server *server)
 	bool shared;
 	uid_t uid;
 
-	while (log_limit_take(&server->client_log.limit, &uid, &shared, &lines)) {
+	while (log_user_limit_take(&server->client_log.limit, &uid, &shared, &lines)) {
 		struct log_fields fields = {
 			.message_id = LOG_LINES_LEFT_OUT, .camera = server->options->name};
 		char who[32] = "many users";
 
 		if (!shared)
 			snprintf(who, sizeof who, "uid %u", (unsigned)uid);
-		log_event(LOG_WARNING, &fields,
+		log_event(LOG_NOTICE, &fields,
 			"%" PRIu64 " lines about clients of %s were left out: they come and go too "
 			"often",
 			lines, who);
@@ -58,7 +58,7 @@ static bool is_permitted(const struct client *client)
 	struct server *server = client->server;
 	struct client_log *log = &server->client_log;
 
-	if (log_limit_permits(&log->limit, client->peer.uid, clock_now()))
+	if (log_user_limit_permits(&log->limit, client->peer.uid, clock_now()))
 		return true;
 	if (log->timer == NULL)
 		(void)sd_event_add_time_relative(server->event, &log->timer, CLOCK_MONOTONIC,

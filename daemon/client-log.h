@@ -20,7 +20,7 @@ struct client;
 struct server;
 
 struct client_log {
-	struct log_limit limit;
+	struct log_user_limit limit;
 	sd_event_source *timer; /* lines were left out: to be told */
 };
 
