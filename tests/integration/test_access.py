@@ -45,7 +45,8 @@ def test_by_user(bench):
     # ... whatever it wants to read, and it may look
     hz(daemon, BOB, None, (), "--stream", "GREY:80x60").check_line(1, "may not read")
     done = camtap("info", "--socket", daemon.socket, user=BOB, group=BOB, extra_groups=[]).check()
-    assert b"pattern: " in done.output
+    assert f"\n  access    users {name}, {ALICE}\n".encode() in done.output
+    assert daemon.status()["access"] == {"users": f"{name}, {ALICE}", "groups": None}
 
 
 @as_root
