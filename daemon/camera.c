@@ -51,8 +51,8 @@ static void log_streaming(const struct camera *camera, const struct log_fields *
 	if (format->rate_numerator > 0 && format->rate_denominator > 0)
 		snprintf(rate, sizeof rate, " at %.4g fps",
 			(double)format->rate_numerator / format->rate_denominator);
-	log_event(LOG_INFO, fields, "streaming %s %ux%u%s, %s", name, format->width,
-		format->height, rate, camera->format.transfer);
+	log_event(LOG_INFO, fields, "streaming %s %ux%u%s, %s", name, format->width, format->height,
+		rate, camera->format.transfer);
 }
 
 /* The message id of a change of state; NULL: nobody's concern, such as the steps between off and
@@ -107,7 +107,7 @@ static void log_state(struct camera *camera, enum camera_state old, int error, c
 	else if (state == CAMERA_ENDED)
 		log_event(LOG_INFO, &fields, "the recording is over");
 	else
-		log_event(LOG_INFO, &fields, "off: nobody reads");
+		log_event(LOG_INFO, &fields, "%s", *text != '\0' ? text : "off: nobody reads");
 }
 
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text)
