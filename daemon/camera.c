@@ -13,6 +13,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* No ioctl of a device that works takes longer: uvcvideo gives each transfer 5 s, and opening makes
+ * some of them. */
+#define DEVICE_PATIENCE_NS (30 * NSEC_PER_SEC)
+
 const char *camera_state_to_string(enum camera_state state)
 {
 	static const char *const names[] = {
@@ -105,8 +109,10 @@ int camera_create(const struct options *options, struct source *source, struct p
 		error = -errno;
 		goto finish_stream;
 	}
-	/* signals are the server thread's */
+	/* signals are the server thread's ... */
 	sigfillset(&all);
+	/* ... but for the watchdog's, which must end this process whatever thread hangs */
+	sigdelset(&all, SIGABRT);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = -pthread_create(&camera->thread, NULL, capture_run, camera);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -175,6 +181,22 @@ void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot
 struct stream *camera_stream(struct camera *camera)
 {
 	return &camera->stream;
+}
+
+void camera_ping(struct camera *camera)
+{
+	atomic_fetch_add_explicit(&camera->pings, 1, memory_order_relaxed);
+	wake(camera);
+}
+
+bool camera_is_alive(struct camera *camera)
+{
+	int64_t at_device_ns = atomic_load_explicit(&camera->at_device_ns, memory_order_relaxed);
+
+	if (atomic_load_explicit(&camera->pongs, memory_order_relaxed) ==
+		atomic_load_explicit(&camera->pings, memory_order_relaxed))
+		return true;
+	return at_device_ns != 0 && clock_now() - at_device_ns < DEVICE_PATIENCE_NS;
 }
 
 void camera_count_damaged(struct camera *camera, uint64_t ret_counts[SOURCE_DAMAGE_COUNT])

@@ -75,6 +75,12 @@ void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot
 /* The native stream, which the capture thread produces. */
 struct stream *camera_stream(struct camera *camera);
 
+/* Asks the capture thread for a sign of life: it wakes up for it. */
+void camera_ping(struct camera *camera);
+/* Has it given every sign that it was asked for? A thread that waits for the device to open or to
+ * stop gives none, and is alive all the same for as long as any device may take. */
+bool camera_is_alive(struct camera *camera);
+
 /* Frames that were no good, by what was wrong with them. */
 void camera_count_damaged(struct camera *camera, uint64_t ret_counts[SOURCE_DAMAGE_COUNT]);
 

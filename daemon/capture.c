@@ -23,6 +23,8 @@ static void look(struct camera *camera)
 {
 	/* an exchange: what is loaded below must not be older than the flag that is cleared here */
 	(void)atomic_exchange_explicit(&camera->attention, false, memory_order_acq_rel);
+	atomic_store_explicit(&camera->pongs,
+		atomic_load_explicit(&camera->pings, memory_order_relaxed), memory_order_relaxed);
 	pthread_mutex_lock(&camera->stream.lock);
 	camera->wanted = camera->readers;
 	camera->quitting = camera->quit;
@@ -60,6 +62,35 @@ static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
 		deadline_ns = wait.deadline_ns;
 	if (wait.deadline_ns != 0)
 		(void)sleep_until(camera, wait.fd, wait.events, deadline_ns);
+}
+
+/* ---- steps of the source that can take seconds ---- */
+
+static void begin_at_device(struct camera *camera)
+{
+	atomic_store_explicit(&camera->at_device_ns, clock_now(), memory_order_relaxed);
+}
+
+static void end_at_device(struct camera *camera)
+{
+	atomic_store_explicit(&camera->at_device_ns, 0, memory_order_relaxed);
+}
+
+static int open_source(struct camera *camera)
+{
+	int result;
+
+	begin_at_device(camera);
+	result = camera->source->ops->open(camera->source, &camera->format);
+	end_at_device(camera);
+	return result;
+}
+
+static void close_source(struct camera *camera)
+{
+	begin_at_device(camera);
+	camera->source->ops->close(camera->source);
+	end_at_device(camera);
 }
 
 /* ---- pool ---- */
@@ -211,8 +242,10 @@ static int pool_install(struct camera *camera, char error[SOURCE_TEXT_SIZE])
 	pthread_mutex_unlock(&camera->stream.lock);
 	if (keep_pool(camera))
 		return 0;
+	begin_at_device(camera); /* which may have to make its buffers */
 	result = make_pool(camera->options, camera->source, &camera->format,
 		pinned_all_bytes(camera->pinned), &pool, error);
+	end_at_device(camera);
 	if (result < 0)
 		return result;
 	pool->reserved = pool->planned_size;
@@ -434,11 +467,15 @@ static int start(struct camera *camera)
 {
 	struct source_slots slots = {.count = camera->stream.pool->slot_count,
 		.size = (uint32_t)camera->stream.pool->header->slot_stride};
+	int result;
 
 	for (uint32_t i = 0; i < slots.count; i++)
 		slots.slots[i] = pool_slot_data(camera->stream.pool, i);
 	camera->interrupted = camera->stream.pool->newest > 0;
-	return camera->source->ops->start(camera->source, &slots);
+	begin_at_device(camera);
+	result = camera->source->ops->start(camera->source, &slots);
+	end_at_device(camera);
+	return result;
 }
 
 /* Stops it. The slots that it had are nobody's again. */
@@ -446,7 +483,9 @@ static void stop(struct camera *camera)
 {
 	struct pool *pool = camera->stream.pool;
 
+	begin_at_device(camera);
 	camera->source->ops->stop(camera->source);
+	end_at_device(camera);
 	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
 		if (pool->slots[slot].state == POOL_SLOT_WRITING)
 			stream_discard(&camera->stream, slot);
@@ -494,11 +533,11 @@ static enum camera_state state_opening(struct camera *camera)
 	char error[SOURCE_TEXT_SIZE];
 	int result;
 
-	while ((result = source->ops->open(source, &camera->format)) == SOURCE_TRY_AGAIN) {
+	while ((result = open_source(camera)) == SOURCE_TRY_AGAIN) {
 		sleep_for_source(camera, INT64_MAX);
 		look(camera);
 		if (camera->quitting || (camera->wanted == 0 && source->ops->restartable)) {
-			source->ops->close(source);
+			close_source(camera);
 			stream_give_up_pool(&camera->stream);
 			return CAMERA_IDLE;
 		}
@@ -509,7 +548,7 @@ static enum camera_state state_opening(struct camera *camera)
 		return fail(camera, result, source->error);
 	result = pool_install(camera, error);
 	if (result < 0) {
-		source->ops->close(source);
+		close_source(camera);
 		return fail(camera, result, error);
 	}
 	return CAMERA_WAITING;
@@ -523,7 +562,7 @@ static enum camera_state state_waiting(struct camera *camera)
 		look(camera);
 		if (camera->quitting || camera->leaving ||
 			(camera->wanted == 0 && source->ops->restartable)) {
-			source->ops->close(source);
+			close_source(camera);
 			stream_give_up_pool(&camera->stream);
 			return CAMERA_IDLE;
 		}
@@ -558,7 +597,7 @@ static enum camera_state leave_stream(struct camera *camera, enum stream_outcome
 	char text[SOURCE_TEXT_SIZE];
 
 	snprintf(text, sizeof text, "%s", source->error);
-	source->ops->close(source);
+	close_source(camera);
 	switch (outcome) {
 	case STREAM_UNWANTED:
 		stream_give_up_pool(&camera->stream);

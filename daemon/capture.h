@@ -25,11 +25,17 @@ struct camera {
 
 	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
 
+	/* Signs of life (camera_ping()): asked for by the server thread, given by this one. */
+	_Atomic uint32_t pings, pongs;
+	/* Since when the capture thread waits for the device, which can take seconds to be opened
+	 * or stopped; CLOCK_MONOTONIC, 0: it does not. */
+	_Atomic int64_t at_device_ns;
+
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	uint32_t wanted;                  /* copies of what is under the lock */
-	bool quitting, leaving;           /* quit and abandoned */
+	uint32_t wanted;        /* copies of what is under the lock */
+	bool quitting, leaving; /* quit and abandoned */
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t alive_ns; /* when the source last gave a frame, or was started */

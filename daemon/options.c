@@ -3,7 +3,6 @@
 
 #include "address.h"
 #include "config.h"
-#include "log.h"
 #include "settings.h"
 
 #include <ctype.h>
@@ -15,8 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIG_DIRECTORY "/etc/camtap"
-#define HELP_WIDTH       80 /* columns */
+#define HELP_WIDTH 80 /* columns */
 
 /* getopt_long() returns this for settings[0], the next for settings[1], and so on. */
 #define OPTION_FIRST 256
@@ -378,17 +376,6 @@ finish:
 				*c = '?';
 	options_finish(&options);
 	command_line_finish(&line);
-	return r;
-}
-
-int options_load(struct options *ret_options, int argc, char **argv)
-{
-	char error[OPTIONS_ERROR_SIZE];
-	int r;
-
-	r = options_read(ret_options, CONFIG_DIRECTORY, argc, argv, error);
-	if (r < 0)
-		log_error("%s", error);
 	return r;
 }
 

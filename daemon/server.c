@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 /* Connections above max_clients that are let in only to be told that it is full. While that many
@@ -31,6 +30,7 @@ void server_count_readers(struct server *server)
 	if (readers != server->reader_count)
 		camera_set_readers(server->camera, readers);
 	server->reader_count = readers;
+	service_changed(server->service);
 }
 
 /* The place of a uid, a free one if it has none yet: there is one for every connection that is let
@@ -204,6 +204,8 @@ static void tell_state(struct server *server)
 	camera_snapshot(server->camera, &snapshot);
 	news = snapshot.version != server->seen_version;
 	server->seen_version = snapshot.version;
+	if (news)
+		service_changed(server->service);
 	for (struct client *client = server->clients; client != NULL; client = next) {
 		next = client->next;
 		if (news || (client->told_early && !server_is_behind(server, client->stream)))
@@ -305,7 +307,8 @@ void server_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int server_run(const struct options *options, struct source *source, struct listener *listener)
+int server_run(const struct options *options, struct source *source, struct listener *listener,
+	struct start_history *history)
 {
 	struct server server = {.options = options,
 		.source = source,
@@ -339,14 +342,19 @@ int server_run(const struct options *options, struct source *source, struct list
 		server.send_unit_ns, &server.camera);
 	if (error < 0)
 		goto destroy_controls;
-	error = add_events(&server);
+	error = service_create(&server, history, &server.service);
 	if (error < 0)
 		goto destroy_camera;
-	sd_notify(0, "READY=1");
+	error = add_events(&server);
+	if (error < 0)
+		goto destroy_service;
+	service_ready(server.service);
 	error = sd_event_loop(server.event); /* what sd_event_exit() was given */
-	sd_notify(0, "STOPPING=1");
+	service_stopping(server.service);
 	say_goodbye(&server);
 
+destroy_service:
+	service_destroy(server.service);
 destroy_camera:
 	camera_destroy(server.camera);
 destroy_controls:
