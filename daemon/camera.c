@@ -85,6 +85,14 @@ static void wake_producer(struct stream *stream)
 	wake((struct camera *)((char *)stream - offsetof(struct camera, stream)));
 }
 
+static struct camera_tuning tuning_of(const struct options *options)
+{
+	return (struct camera_tuning){.always_on = options->always_on,
+		.publish_bad = options->publish_bad,
+		.idle_timeout_ns = options->idle_timeout_ns,
+		.stall_timeout_ns = options->stall_timeout_ns};
+}
+
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
 	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera)
 {
@@ -99,6 +107,7 @@ int camera_create(const struct options *options, struct source *source, struct p
 	camera->pinned = pinned;
 	camera->notify_fd = notify_fd;
 	camera->snapshot.since_realtime_ns = clock_read(CLOCK_REALTIME);
+	camera->wanted_tuning = tuning_of(options);
 	/* derived streams are readers, too */
 	error = stream_init(&camera->stream, notify_fd, options->max_clients + options->max_streams,
 		send_unit_ns, wake_producer);
@@ -156,13 +165,21 @@ void camera_destroy(struct camera *camera)
 
 /* ---- server thread ---- */
 
+void camera_configure(struct camera *camera, const struct options *options)
+{
+	pthread_mutex_lock(&camera->stream.lock);
+	camera->wanted_tuning = tuning_of(options);
+	pthread_mutex_unlock(&camera->stream.lock);
+	wake(camera);
+}
+
 void camera_set_readers(struct camera *camera, uint32_t readers)
 {
 	const struct source_ops *ops = camera->source->ops;
 
 	pthread_mutex_lock(&camera->stream.lock);
 	camera->readers = readers;
-	if (readers == 0 && !ops->live && ops->restartable && !camera->options->always_on &&
+	if (readers == 0 && !ops->live && ops->restartable && !camera->wanted_tuning.always_on &&
 		camera->stream.pool != NULL)
 		camera->stream.abandoned = true;
 	pthread_mutex_unlock(&camera->stream.lock);

@@ -68,6 +68,9 @@ int camera_try(const struct options *options, struct source *source, char error[
 
 /* ---- server thread ---- */
 
+/* The options have changed, those that apply without a new epoch (settings.h: `reload`). */
+void camera_configure(struct camera *camera, const struct options *options);
+
 /* How many readers are attached (linked or not): more than none keeps the source open. */
 void camera_set_readers(struct camera *camera, uint32_t readers);
 void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot);

@@ -9,6 +9,12 @@
 
 #include <pthread.h>
 
+/* What a reload may change, as the capture thread goes on. */
+struct camera_tuning {
+	bool always_on, publish_bad;
+	uint64_t idle_timeout_ns, stall_timeout_ns;
+};
+
 struct camera {
 	const struct options *options;
 	struct source *source;
@@ -22,6 +28,7 @@ struct camera {
 	struct camera_snapshot snapshot;
 	uint32_t readers;
 	bool quit;
+	struct camera_tuning wanted_tuning;
 
 	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
 
@@ -36,6 +43,7 @@ struct camera {
 	struct source_format format;
 	uint32_t wanted;        /* copies of what is under the lock */
 	bool quitting, leaving; /* quit and abandoned */
+	struct camera_tuning tuning;
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t alive_ns; /* when the source last gave a frame, or was started */

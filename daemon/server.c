@@ -321,7 +321,7 @@ int server_run(const struct options *options, struct source *source, struct list
 	server.send_unit_ns = announce_calibrate();
 
 	pthread_mutex_init(&server.dead_lock, NULL);
-	pinned_init(&server.pinned);
+	pinned_init(&server.pinned, options->memory_limit);
 	server.uid_counts = calloc(server.uid_count_max, sizeof *server.uid_counts);
 	error = server.uid_counts == NULL ? -ENOMEM : sd_event_new(&server.event);
 	if (error < 0)
