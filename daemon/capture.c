@@ -732,6 +732,7 @@ void *capture_run(void *userdata)
 	struct camera *camera = userdata;
 	enum camera_state state = CAMERA_IDLE;
 
+	(void)pthread_setname_np(pthread_self(), "capture");
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 	while (state != CAMERA_FINISHED) {
 		if (is_news(camera, state))

@@ -468,6 +468,7 @@ static void *run(void *userdata)
 {
 	struct converter *converter = userdata;
 
+	(void)pthread_setname_np(pthread_self(), "converter");
 	while (look(converter)) {
 		if (converter->convert != NULL)
 			count_readers(converter);

@@ -34,7 +34,7 @@ static int misconfigured(const char *error)
 }
 
 static int serve(
-	const struct options *options, struct source *source, struct start_history *history)
+	struct options *options, struct source *source, struct start_history *history)
 {
 	struct listener listener;
 	char error[SOURCE_TEXT_SIZE];
@@ -57,7 +57,7 @@ static int serve(
 	return result < 0 ? EXIT_FAILED : EXIT_RIGHT;
 }
 
-static int run(const struct options *options)
+static int run(struct options *options)
 {
 	struct start_history history;
 	struct source *source;

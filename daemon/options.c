@@ -173,7 +173,7 @@ static int command_line_apply(const struct command_line *line, struct options *o
 		char option[SETTING_OPTION_SIZE];
 		int r;
 
-		r = setting->parse(setting, line->entries[i].text, options);
+		r = setting_apply(setting, line->entries[i].text, options);
 		if (r == -ENOMEM)
 			return fail(error, r, "out of memory");
 		if (r < 0) {
@@ -330,7 +330,7 @@ static int complete(struct options *options, const char *directory, const char *
 int options_read(struct options *ret_options, const char *directory, int argc, char **argv,
 	char error[static OPTIONS_ERROR_SIZE])
 {
-	struct options options = {0};
+	struct options options = {.argument_count = argc, .arguments = argv};
 	struct command_line line;
 	int r;
 
@@ -386,5 +386,8 @@ void options_finish(struct options *options)
 	free(options->socket);
 	free(options->raw);
 	control_list_finish(&options->controls);
+	for (size_t i = 0; options->said != NULL && i < setting_count; i++)
+		free(options->said[i]);
+	free(options->said);
 	*options = (struct options){0};
 }

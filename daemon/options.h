@@ -53,6 +53,11 @@ struct options {
 	bool always_on;
 	bool wait;         /* a device that is missing at start is waited for */
 	bool check_config; /* only say whether the configuration is right */
+
+	char **said; /* of each setting, what was said last: setting_said() */
+	/* Where all this was read from, to read it again; the caller's of options_read(). */
+	int argument_count;
+	char **arguments;
 };
 
 enum options_outcome {

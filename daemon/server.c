@@ -3,6 +3,7 @@
 
 #include "log.h"
 #include "message.h"
+#include "reload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,10 +253,13 @@ static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+	struct server *server = userdata;
+
 	(void)source;
 	(void)info;
-	(void)userdata;
-	log_warning("SIGHUP: the configuration is read at start only: restart to apply changes");
+	service_reloading(server->service);
+	reload(server);
+	service_ready(server->service);
 	return 0;
 }
 
@@ -279,7 +283,7 @@ static int add_events(struct server *server)
 	error = sd_event_add_signal(server->event, NULL, SIGINT, NULL, NULL);
 	if (error < 0)
 		return error;
-	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, NULL);
+	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, server);
 }
 
 static void say_goodbye(struct server *server)
@@ -307,7 +311,7 @@ void server_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int server_run(const struct options *options, struct source *source, struct listener *listener,
+int server_run(struct options *options, struct source *source, struct listener *listener,
 	struct start_history *history)
 {
 	struct server server = {.options = options,

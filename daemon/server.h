@@ -19,7 +19,8 @@
 #include <systemd/sd-event.h>
 
 struct server {
-	const struct options *options;
+	/* What the settings table marks for a reload may change, and is for this thread only. */
+	struct options *options;
 	struct source *source;
 	struct listener *listener;
 	sd_event *event;
@@ -59,7 +60,7 @@ void server_block_signals(void);
 
 /* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after
  * one line on standard error. `history` is told when the run has proved good. */
-int server_run(const struct options *options, struct source *source, struct listener *listener,
+int server_run(struct options *options, struct source *source, struct listener *listener,
 	struct start_history *history);
 
 /* ---- derived streams (server-streams.c) ---- */

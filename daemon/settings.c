@@ -176,7 +176,8 @@ static int set_jpeg(const struct setting *setting, const char *text, struct opti
 	return 0;
 }
 
-#define MEMBER(name) .offset = offsetof(struct options, name)
+#define MEMBER(name)                                                                               \
+	.offset = offsetof(struct options, name), .size = sizeof(((struct options *)0)->name)
 
 /* In the order of the documents. The limits of numbers are spelt out in `allowed`; the tests hold
  * the two against each other. */
@@ -317,6 +318,7 @@ const struct setting settings[] = {
 		.default_value = "no",
 		.parse = set_boolean,
 		MEMBER(always_on),
+		.reload = true,
 	},
 	{
 		.section = "Camera",
@@ -329,6 +331,7 @@ const struct setting settings[] = {
 		.parse = set_timespan,
 		MEMBER(idle_timeout_ns),
 		.max = 365 * 24 * 60 * NSEC_PER_MINUTE,
+		.reload = true,
 	},
 
 	{
@@ -342,6 +345,7 @@ const struct setting settings[] = {
 		.parse = set_timespan,
 		MEMBER(stall_timeout_ns),
 		.max = 60 * NSEC_PER_MINUTE,
+		.reload = true,
 	},
 	{
 		.section = "Camera",
@@ -363,6 +367,7 @@ const struct setting settings[] = {
 		.default_value = "no",
 		.parse = set_boolean,
 		MEMBER(publish_bad),
+		.reload = true,
 	},
 
 	{
@@ -402,6 +407,7 @@ const struct setting settings[] = {
 		MEMBER(memory_limit),
 		.min = UINT64_C(1) << 20,
 		.max = UINT64_C(1) << 40,
+		.reload = true,
 	},
 	{
 		.section = "Pool",
@@ -449,6 +455,7 @@ const struct setting settings[] = {
 		MEMBER(max_clients_per_uid),
 		.min = 1,
 		.max = 10000,
+		.reload = true,
 	},
 	{
 		.section = "Clients",
@@ -509,15 +516,57 @@ const struct setting *setting_find(const char *section, const char *key)
 	return NULL;
 }
 
+int setting_apply(const struct setting *setting, const char *text, struct options *options)
+{
+	char **said = &options->said[setting - settings];
+	char *copy = strdup(text);
+	int r;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	r = setting->parse(setting, text, options);
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	free(*said);
+	*said = copy;
+	return r;
+}
+
+const char *setting_said(const struct setting *setting, const struct options *options)
+{
+	return options->said[setting - settings];
+}
+
+void setting_swap(const struct setting *setting, struct options *a, struct options *b)
+{
+	char *x = member(setting, a), *y = member(setting, b);
+	char **said_a = &a->said[setting - settings], **said_b = &b->said[setting - settings];
+	char *said = *said_a;
+
+	for (size_t i = 0; i < setting->size; i++) {
+		char byte = x[i];
+
+		x[i] = y[i];
+		y[i] = byte;
+	}
+	*said_a = *said_b;
+	*said_b = said;
+}
+
 int settings_default(struct options *options)
 {
+	options->said = calloc(setting_count, sizeof *options->said);
+	if (options->said == NULL)
+		return -ENOMEM;
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *setting = &settings[i];
 		int r;
 
 		if (setting->default_value == NULL)
 			continue;
-		r = setting->parse(setting, setting->default_value, options);
+		r = setting_apply(setting, setting->default_value, options);
 		if (r < 0)
 			return r;
 	}
