@@ -118,10 +118,8 @@ int camera_create(const struct options *options, struct source *source, struct p
 		error = -errno;
 		goto finish_stream;
 	}
-	/* signals are the server thread's ... */
+	/* signals are the server thread's */
 	sigfillset(&all);
-	/* ... but for the watchdog's, which must end this process whatever thread hangs */
-	sigdelset(&all, SIGABRT);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = -pthread_create(&camera->thread, NULL, capture_run, camera);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -33,8 +33,7 @@ static int misconfigured(const char *error)
 	return EXIT_CONFIGURATION;
 }
 
-static int serve(
-	struct options *options, struct source *source, struct start_history *history)
+static int serve(struct options *options, struct source *source, struct start_history *history)
 {
 	struct listener listener;
 	char error[SOURCE_TEXT_SIZE];

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from camtap_command import Background
+from camtap_command import Background, camtap
 from camtap_testing import (MODE_OBSERVE, MODE_READ, PATIENCE, REFUSED, Connection, Process, build_path, wait_for)
 
 WATCHDOG_S = 0.4
@@ -199,6 +199,12 @@ def test_reload(bench, manager):
     assert lines[1].endswith("these need a restart: size = 640x480")
     limits = daemon.status()["limits"]
     assert (limits["max_clients_per_uid"], limits["memory_limit_bytes"]) == (3, str(512 << 20))
+    done = camtap("hz", "--socket", daemon.socket, "--stream", "GREY:320x240", "--count", "3")
+    done.check()
+    reload("[Camera]\nsize = 320x240\nalways_on = yes\n[Pool]\nmemory_limit = 1M\n")
+    done = camtap("hz", "--socket", daemon.socket, "--stream", "GREY:320x240", "--count", "3")
+    done.check_line(1, "over the limit of 1 MiB")
+    limits = daemon.status()["limits"]
     daemon.expect_log("idle_timout")
     line = reload("[Camera]\nidle_timout = 5s\n")[-1]
     assert f"{path}:2: no such key: idle_timout" in line and "goes on" in line
@@ -273,9 +279,15 @@ def test_wrong_configuration(bench, manager, listener, text, where):
 
 
 def test_wrong_configuration_ends_a_reader(bench, manager, listener):
-    path = configuration(bench, "[Camera]\nsourze = pattern:\n")
-    hz = Background(bench, "hz", "--socket", listener.getsockname())
-    assert select.select([listener], [], [], PATIENCE)[0]  # it has connected
+    """Even one that was attached before: it would have the daemon started again and again."""
+    path = configuration(bench, "[Camera]\nsource = pattern:\nsize = 320x240\n")
+    hz = Background(bench, "hz", "--socket", listener.getsockname(), "--json")
+    before = Activated(bench, manager, listener, "--name", "front", "--config", path)
+    with Connection(listener.getsockname()) as observer:
+        wait_for(lambda: int(observer.status()["streams"][0]["counters"]["published"]) > 20, "frames")
+    configuration(bench, "[Camera]\nsourze = pattern:\n")
+    before.kill()
+    assert select.select([listener], [], [], PATIENCE)[0]  # it attaches again
     assert Activated(bench, manager, listener, "--name", "front", "--config", path).wait() == 2
     hz.done().check_line(1, f"{path}:2: no such key: sourze")
 
