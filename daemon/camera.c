@@ -2,12 +2,16 @@
 #include "capture.h"
 
 #include "clock.h"
+#include "format.h"
+#include "log-messages.h"
 #include "log.h"
 #include "message.h"
 #include "options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -42,6 +46,74 @@ void camera_notify(int fd)
 		log_error("eventfd: %s (this is a bug)", strerror(errno));
 }
 
+static void log_streaming(const struct camera *camera, const struct log_fields *fields)
+{
+	const struct pool_format *format = &camera->format.format;
+	char name[FORMAT_TEXT_SIZE], rate[32] = "";
+
+	format_print(format->fourcc, name);
+	if (format->rate_numerator > 0 && format->rate_denominator > 0)
+		snprintf(rate, sizeof rate, " at %.4g fps",
+			(double)format->rate_numerator / format->rate_denominator);
+	log_event(LOG_INFO, fields, "streaming %s %ux%u%s, %s", name, format->width,
+		format->height, rate, camera->format.transfer);
+}
+
+/* The message id of a change of state; NULL: nobody's concern, such as the steps between off and
+ * streaming. */
+static const char *message_id_of(
+	const struct camera *camera, enum camera_state old, enum camera_state state, int error)
+{
+	if (state == CAMERA_STALLED)
+		return LOG_CAMERA_STALLED;
+	if (state == CAMERA_BACKOFF || error != 0)
+		return LOG_CAMERA_OFFLINE;
+	if (state == CAMERA_STREAMING)
+		return LOG_CAMERA_STREAMING;
+	if (state == CAMERA_ENDED)
+		return LOG_CAMERA_ENDED;
+	if (state == CAMERA_IDLE && old != CAMERA_OPENING && old != CAMERA_WAITING &&
+		!camera->quitting)
+		return LOG_CAMERA_IDLE;
+	return NULL;
+}
+
+static bool is_loggable(struct camera *camera)
+{
+	struct log_limit *limit = &camera->log_limit;
+
+	if (!log_limit_permits(limit, clock_now()))
+		return false;
+	if (limit->left_out > 0)
+		log_event(LOG_NOTICE,
+			&(struct log_fields){
+				.message_id = LOG_LINES_LEFT_OUT, .camera = camera->options->name},
+			"%" PRIu64 " changes of state were left out: readers come and go too often",
+			limit->left_out);
+	limit->left_out = 0;
+	return true;
+}
+
+static void log_state(struct camera *camera, enum camera_state old, int error, const char *text)
+{
+	enum camera_state state = camera->snapshot.state; /* only this thread changes it */
+	struct log_fields fields = {.message_id = message_id_of(camera, old, state, error),
+		.camera = camera->options->name,
+		.state = camera_state_to_string(state),
+		.error = error};
+
+	if (fields.message_id == NULL || !is_loggable(camera))
+		return;
+	if (state == CAMERA_STALLED || state == CAMERA_BACKOFF || error != 0)
+		log_event(LOG_ERR, &fields, "%s", text);
+	else if (state == CAMERA_STREAMING)
+		log_streaming(camera, &fields);
+	else if (state == CAMERA_ENDED)
+		log_event(LOG_INFO, &fields, "the recording is over");
+	else
+		log_event(LOG_INFO, &fields, "off: nobody reads");
+}
+
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text)
 {
 	struct camera_snapshot *snapshot = &camera->snapshot;
@@ -63,12 +135,7 @@ void camera_set_state(struct camera *camera, enum camera_state state, int error,
 	pthread_mutex_unlock(&camera->stream.lock);
 	if (!changed)
 		return;
-	if (state == CAMERA_BACKOFF || error != 0)
-		log_error("%s: %s", camera->options->name, printable);
-	else if (state == CAMERA_STREAMING)
-		log_info("%s: streaming, %s", camera->options->name, camera->format.transfer);
-	else if (state == CAMERA_ENDED)
-		log_info("%s: the recording is over", camera->options->name);
+	log_state(camera, old, error, printable);
 	camera_notify(camera->notify_fd);
 }
 

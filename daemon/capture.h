@@ -6,6 +6,7 @@
  * the server thread calls, and what both need. */
 
 #include "camera.h"
+#include "log-limit.h"
 
 #include <pthread.h>
 
@@ -50,6 +51,7 @@ struct camera {
 	/* Frames were missing, and people were told why: they are told of the next state when the
 	 * first frame has come, not of each attempt. */
 	bool recovering;
+	struct log_limit log_limit; /* of changes of state: clients can bring them about */
 	bool interrupted; /* started anew within the epoch: how much was lost, nobody knows */
 };
 

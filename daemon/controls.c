@@ -2,6 +2,7 @@
 #include "controls.h"
 
 #include "clock.h"
+#include "log-messages.h"
 #include "log.h"
 #include "options.h"
 #include "source-v4l2-controls.h"
@@ -225,7 +226,10 @@ static void run_set(struct controls *controls, struct controls_request *request)
 	}
 	if (request->configured) {
 		if (opened && request->error < 0) /* else it is set when it is opened */
-			log_warning("%s: control %s", controls->options->name, request->text);
+			log_event(LOG_WARNING,
+				&(struct log_fields){.message_id = LOG_CONTROL_NOT_SET,
+					.camera = controls->options->name},
+				"control %s", request->text);
 		controls_request_free(request);
 	} else {
 		answer(controls, request);
@@ -313,8 +317,11 @@ static void *controls_run(void *userdata)
 static void warn_if_useless(const struct controls *controls)
 {
 	if (controls->configured.count > 0)
-		log_warning("%s: [Controls] are for V4L2 devices: a source of kind %s has none",
-			controls->options->name, controls->source->ops->name);
+		log_event(LOG_WARNING,
+			&(struct log_fields){.message_id = LOG_CONTROL_NOT_SET,
+				.camera = controls->options->name},
+			"[Controls] are for V4L2 devices: a source of kind %s has none",
+			controls->source->ops->name);
 }
 
 int controls_create(const struct options *options, struct source *source, int notify_fd,
@@ -547,6 +554,8 @@ static void complain(struct controls *controls, char *text)
 	int64_t now = clock_now();
 	bool again = controls->complaints != NULL && strcmp(controls->complaints, text) == 0 &&
 		     now - controls->complained_ns < REPEAT_NS;
+	struct log_fields fields = {
+		.message_id = LOG_CONTROL_NOT_SET, .camera = controls->options->name};
 	char *save = NULL;
 
 	if (!again) {
@@ -555,7 +564,7 @@ static void complain(struct controls *controls, char *text)
 		controls->complained_ns = now;
 		for (char *line = strtok_r(text, "\n", &save); line != NULL;
 			line = strtok_r(NULL, "\n", &save))
-			log_warning("%s: control %s", controls->options->name, line);
+			log_event(LOG_WARNING, &fields, "control %s", line);
 	}
 	free(text);
 }

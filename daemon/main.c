@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "access.h"
 #include "camera.h"
 #include "listener.h"
+#include "log-messages.h"
 #include "log.h"
 #include "options.h"
 #include "refusal.h"
@@ -23,7 +25,9 @@ static int misconfigured(const char *error)
 {
 	struct start_history history;
 
-	log_error("%s", error);
+	log_event(LOG_ERR,
+		&(struct log_fields){.message_id = LOG_CONFIGURATION_WRONG, .error = EINVAL}, "%s",
+		error);
 	/* as a service only: --check-config is for people */
 	if (refusal_has_listener()) {
 		start_history_begin(&history, START_FAILURE_CONFIGURATION);
@@ -44,7 +48,11 @@ static int serve(struct options *options, struct source *source, struct start_hi
 		if (result == -EINVAL)
 			return misconfigured(error);
 		if (result < 0) {
-			log_error("%s", error);
+			log_event(LOG_ERR,
+				&(struct log_fields){.message_id = LOG_START_FAILED,
+					.camera = options->name,
+					.error = result},
+				"%s", error);
 			return EXIT_FAILED;
 		}
 	}
@@ -66,6 +74,10 @@ static int run(struct options *options)
 	if (source_create(options, &source, error) < 0)
 		return misconfigured(error);
 	if (options->check_config) {
+		struct access access;
+
+		if (access_init(&access, options) == 0) /* says which names nobody has */
+			access_finish(&access);
 		printf("%s: options and configuration are right\n", options->name);
 	} else {
 		start_history_begin(&history, START_FAILURE_RUN);

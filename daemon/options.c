@@ -385,6 +385,8 @@ void options_finish(struct options *options)
 	free(options->source);
 	free(options->socket);
 	free(options->raw);
+	free(options->users);
+	free(options->groups);
 	control_list_finish(&options->controls);
 	for (size_t i = 0; options->said != NULL && i < setting_count; i++)
 		free(options->said[i]);

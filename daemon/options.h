@@ -43,6 +43,8 @@ struct options {
 	bool lossless;         /* every reader is lossless */
 	uint32_t wait_readers; /* start the source when that many are there; at least 1 */
 
+	char *users, *groups; /* who may read: names or ids, separated by blanks or commas */
+
 	struct control_list controls; /* set whenever the device is opened for its frames */
 
 	uint64_t idle_timeout_ns;

@@ -103,6 +103,8 @@ void reload(struct server *server)
 	options_finish(&fresh);
 	pinned_set_limit(&server->pinned, options->memory_limit);
 	camera_configure(server->camera, options);
+	if (server_change_access(server, options) < 0)
+		log_event(LOG_ERR, &fields, "access: out of memory");
 	log_event(LOG_INFO, &fields, "configuration read anew: %s",
 		*applied.text != '\0' ? applied.text : "nothing to change");
 	if (*left.text != '\0')

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
+#include "clock.h"
+#include "log-messages.h"
 #include "log.h"
 #include "message.h"
 #include "reload.h"
@@ -49,6 +51,7 @@ static struct uid_count *uid_place(struct server *server, uid_t uid)
 			unused = place;
 	}
 	unused->uid = uid;
+	unused->told_full = false;
 	return unused;
 }
 
@@ -72,14 +75,33 @@ static void admit(struct server *server, struct client *client)
 		server->clients->previous = client;
 	server->clients = client;
 	server->open_count++;
-	if (server->open_count > options->max_clients)
+	if (server->open_count > options->max_clients) {
+		client->quiet = server->told_full;
+		server->told_full = true;
 		client_close(client, WIRE_CODE_BUSY,
 			"%" PRIu32 " clients are attached, which is the limit (max_clients)",
 			options->max_clients);
-	else if (place->count > options->max_clients_per_uid)
+	} else if (place->count > options->max_clients_per_uid) {
+		client->quiet = place->told_full;
+		place->told_full = true;
 		client_close(client, WIRE_CODE_BUSY,
 			"user %u has %" PRIu32 " clients, which is the limit (max_clients_per_uid)",
 			(unsigned)client->peer.uid, options->max_clients_per_uid);
+	}
+}
+
+/* Once a minute at most: clients can bring it about as often as they like. */
+static void complain_about_accepting(
+	struct server *server, const char *message_id, int error, const char *text)
+{
+	struct log_fields fields = {
+		.message_id = message_id, .camera = server->options->name, .error = error};
+	int64_t now = clock_now();
+
+	if (server->complained_ns != 0 && now - server->complained_ns < 60 * NSEC_PER_SEC)
+		return;
+	server->complained_ns = now;
+	log_event(LOG_ERR, &fields, "%s: %s", text, strerror(-error));
 }
 
 /* No fds are left: the listener would stay readable for ever. Take one connection by the fd kept in
@@ -93,7 +115,8 @@ static void accept_and_drop(struct server *server)
 	if (socket >= 0)
 		reaper_close(server->reaper, &socket, 1, NULL);
 	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	log_error("no file descriptors left for another client: raise LimitNOFILE=");
+	complain_about_accepting(server, LOG_NO_DESCRIPTORS, -EMFILE,
+		"another client could not be accepted: raise LimitNOFILE=");
 }
 
 static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -113,7 +136,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
 		return 0; /* gone again, or a passing fault: the loop comes back */
 	error = client_create(server, socket, &client);
 	if (error < 0) {
-		log_error("a client could not be accepted: %s", strerror(-error));
+		complain_about_accepting(server, NULL, error, "a client could not be accepted");
 		reaper_close(server->reaper, &socket, 1, NULL);
 		return 0;
 	}
@@ -135,8 +158,14 @@ static void bury(struct server *server)
 	while (dead != NULL) {
 		struct client *next = dead->next;
 
+		struct uid_count *place = uid_place(server, dead->peer.uid);
+
+		place->count--;
+		if (place->count < server->options->max_clients_per_uid)
+			place->told_full = false;
 		server->open_count--;
-		uid_place(server, dead->peer.uid)->count--;
+		if (server->open_count < server->options->max_clients)
+			server->told_full = false;
 		client_free(dead);
 		dead = next;
 	}
@@ -251,6 +280,24 @@ static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+int server_change_access(struct server *server, const struct options *options)
+{
+	struct access access;
+	struct client *next;
+	int error = access_init(&access, options);
+
+	if (error < 0)
+		return error;
+	access_finish(&server->access);
+	server->access = access;
+	for (struct client *client = server->clients; client != NULL; client = next) {
+		next = client->next;
+		if (client_reads(client))
+			(void)client_check_access(client);
+	}
+	return 0;
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct server *server = userdata;
@@ -330,6 +377,9 @@ int server_run(struct options *options, struct source *source, struct listener *
 	error = server.uid_counts == NULL ? -ENOMEM : sd_event_new(&server.event);
 	if (error < 0)
 		goto finish_pinned;
+	error = access_init(&server.access, options);
+	if (error < 0)
+		goto unref_event;
 	server.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server.reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (server.notify_fd < 0 || server.reserve_fd < 0) {
@@ -366,6 +416,7 @@ destroy_controls:
 destroy_reaper:
 	reaper_destroy(server.reaper);
 unref_event:
+	client_log_finish(&server);
 	sd_event_source_unref(server.accept);
 	sd_event_unref(server.event);
 	if (server.notify_fd >= 0)
@@ -373,10 +424,15 @@ unref_event:
 	if (server.reserve_fd >= 0)
 		close(server.reserve_fd);
 finish_pinned:
+	access_finish(&server.access);
 	free(server.uid_counts);
 	pinned_finish(&server.pinned);
 	pthread_mutex_destroy(&server.dead_lock);
 	if (error < 0)
-		log_error("%s: %s", options->name, strerror(-error));
+		log_event(LOG_ERR,
+			&(struct log_fields){.message_id = LOG_START_FAILED,
+				.camera = options->name,
+				.error = error},
+			"%s", strerror(-error));
 	return error == EXIT_FAILURE ? -EIO : error;
 }

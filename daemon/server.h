@@ -5,7 +5,9 @@
 /* The server thread (the process's first): accepts clients, follows the camera's changes, counts.
  */
 
+#include "access.h"
 #include "camera.h"
+#include "client-log.h"
 #include "client.h"
 #include "controls.h"
 #include "listener.h"
@@ -43,8 +45,13 @@ struct server {
 	struct uid_count { /* connections by uid, those that are closing included */
 		uid_t uid;
 		uint32_t count; /* 0: the place is free */
+		bool told_full; /* its next client was refused, and that was logged */
 	} * uid_counts;
 	uint32_t uid_count_max;
+	bool told_full;        /* likewise, of all clients */
+	int64_t complained_ns; /* that a client could not be accepted; 0: never */
+	struct client_log client_log;
+	struct access access;
 
 	struct converter *converters; /* derived streams; not those that are ending */
 	uint32_t converter_count;     /* those that are ending included */
@@ -63,6 +70,10 @@ void server_block_signals(void);
 int server_run(struct options *options, struct source *source, struct listener *listener,
 	struct start_history *history);
 
+/* Other options hold for access, those of a configuration that was read again: who may not read any
+ * more is disconnected and told. -ENOMEM: nothing has changed. */
+int server_change_access(struct server *server, const struct options *options);
+
 /* ---- derived streams (server-streams.c) ---- */
 
 /* Finds or makes the derived stream that the client asks for (`text` of HELLO), and makes it the
@@ -73,6 +84,9 @@ enum wire_code server_join_stream(
 void server_leave_stream(struct server *server, struct stream *stream);
 /* Are there frames that the stream has still to make? Of the native one: no. */
 bool server_is_behind(const struct server *server, const struct stream *stream);
+
+/* The request, in canonical form; "native". */
+const char *server_stream_name(const struct server *server, const struct stream *stream);
 
 /* Steps of the event loop, for all streams. */
 void server_drop_finished_pools(struct server *server);

@@ -7,6 +7,7 @@
 #include "parse.h"
 #include "pool-layout.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,22 @@ static int set_string(const struct setting *setting, const char *text, struct op
 		return -ENOMEM;
 	free(*value);
 	*value = copy;
+	return 0;
+}
+
+/* Names or ids, separated by blanks or commas; nothing is none. Whether there are such users and
+ * groups, only the machine knows where it runs: access.h. */
+static int set_list(const struct setting *setting, const char *text, struct options *options)
+{
+	char **value = member(setting, options);
+
+	for (const char *c = text; *c != '\0'; c++)
+		if (iscntrl((unsigned char)*c) && *c != '\t')
+			return -EINVAL;
+	if (text[strspn(text, " \t,")] != '\0')
+		return set_string(setting, text, options);
+	free(*value);
+	*value = NULL;
 	return 0;
 }
 
@@ -494,6 +511,31 @@ const struct setting settings[] = {
 		.parse = set_timespan,
 		MEMBER(lease_min_ns),
 		.max = NSEC_PER_MINUTE,
+	},
+
+	{
+		.section = "Access",
+		.key = "users",
+		.argument = "LIST",
+		.help = "Users who may read frames, by name or number, separated by blanks or "
+			"commas. Root, the daemon's own user and group camtap-admin always may. "
+			"Left out, and groups as well: everyone who may open the socket.",
+		.allowed = "names or numbers, separated by blanks or commas",
+		.example = "alice, bob",
+		.parse = set_list,
+		MEMBER(users),
+		.reload = true,
+	},
+	{
+		.section = "Access",
+		.key = "groups",
+		.argument = "LIST",
+		.help = "Groups whose members may read frames, likewise.",
+		.allowed = "names or numbers, separated by blanks or commas",
+		.example = "lab",
+		.parse = set_list,
+		MEMBER(groups),
+		.reload = true,
 	},
 };
 const size_t setting_count = sizeof settings / sizeof settings[0];

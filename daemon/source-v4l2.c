@@ -552,8 +552,9 @@ static void explain_choice(struct source_v4l2 *v4l2)
 	if (choice->rate_denominator != 0)
 		snprintf(rate, sizeof rate, " at %.6g frames per second",
 			(double)choice->rate_numerator / choice->rate_denominator);
-	log_info("%s: %s %ux%u%s: the largest picture with at least %d frames per second that fits "
-		 "what was asked for (`camtap list --formats` shows what there is)",
+	log_event(LOG_INFO, &(struct log_fields){.camera = options->name},
+		"%s: %s %ux%u%s: the largest picture with at least %d frames per second that fits "
+		"what was asked for (`camtap list --formats` shows what there is)",
 		v4l2->device.path, name, choice->width, choice->height, rate,
 		V4L2_FORMAT_ENOUGH_RATE);
 }

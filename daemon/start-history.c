@@ -2,6 +2,7 @@
 #include "start-history.h"
 
 #include "clock.h"
+#include "log-messages.h"
 #include "log.h"
 
 #include <errno.h>
@@ -97,7 +98,8 @@ bool start_history_wait(struct start_history *history)
 
 	if (pause == 0)
 		return true;
-	log_warning("the last %" PRIu32 " runs ended in failure: this one begins in %.3g s",
+	log_event(LOG_WARNING, &(struct log_fields){.message_id = LOG_START_DELAYED},
+		"the last %" PRIu32 " runs ended in failure: this one begins in %.3g s",
 		history->failures, (double)pause / NSEC_PER_SEC);
 	sd_notifyf(0, "STATUS=%" PRIu32 " runs in a row ended in failure: waiting %.3g s",
 		history->failures, (double)pause / NSEC_PER_SEC);

@@ -381,7 +381,7 @@ static void wrong_lines_are_named(void **state)
 		{"[Pool]\nslot = 3\n[Nonsense]\nx=y\nz\n", unknown_key},
 		{"[pool]\nslots = 3\n",
 			"@/x.conf:2: no such section: [pool]; there are [Camera], [Pool], "
-			"[Clients] and [Controls]"},
+			"[Clients], [Access] and [Controls]"},
 		{"[Controls]\nbrightness =\n",
 			"@/x.conf:2: brightness: the value is missing or too long"},
 		{"[Controls]\nBrightness = 1\n",
@@ -391,7 +391,7 @@ static void wrong_lines_are_named(void **state)
 		{"[Controls]\na\n", "@/x.conf:2: must be [SECTION] or KEY = VALUE"},
 		{"\n# c\nslots = 3\n", "@/x.conf:3: slots belongs into section [Pool]"},
 		{"slot = 3\n", "@/x.conf:1: slot stands in no section; there are [Camera], [Pool], "
-			       "[Clients] and [Controls]"},
+			       "[Clients], [Access] and [Controls]"},
 		{"[Camera]\nslots = 3\n", "@/x.conf:2: slots belongs into section [Pool]"},
 		{"[Camera]\nname = y\n",
 			"@/x.conf:2: no such key: name; section [Camera] has source socket "
