@@ -17,6 +17,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* No ioctl of a device that works takes longer: uvcvideo gives each transfer 5 s, and opening makes
+ * some of them. */
+#define DEVICE_PATIENCE_NS (30 * NSEC_PER_SEC)
+
 const char *camera_state_to_string(enum camera_state state)
 {
 	static const char *const names[] = {
@@ -148,6 +152,14 @@ static void wake_producer(struct stream *stream)
 	wake((struct camera *)((char *)stream - offsetof(struct camera, stream)));
 }
 
+static struct camera_tuning tuning_of(const struct options *options)
+{
+	return (struct camera_tuning){.always_on = options->always_on,
+		.publish_bad = options->publish_bad,
+		.idle_timeout_ns = options->idle_timeout_ns,
+		.stall_timeout_ns = options->stall_timeout_ns};
+}
+
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
 	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera)
 {
@@ -162,6 +174,7 @@ int camera_create(const struct options *options, struct source *source, struct p
 	camera->pinned = pinned;
 	camera->notify_fd = notify_fd;
 	camera->snapshot.since_realtime_ns = clock_read(CLOCK_REALTIME);
+	camera->wanted_tuning = tuning_of(options);
 	/* derived streams are readers, too */
 	error = stream_init(&camera->stream, notify_fd, options->max_clients + options->max_streams,
 		send_unit_ns, wake_producer);
@@ -217,13 +230,21 @@ void camera_destroy(struct camera *camera)
 
 /* ---- server thread ---- */
 
+void camera_configure(struct camera *camera, const struct options *options)
+{
+	pthread_mutex_lock(&camera->stream.lock);
+	camera->wanted_tuning = tuning_of(options);
+	pthread_mutex_unlock(&camera->stream.lock);
+	wake(camera);
+}
+
 void camera_set_readers(struct camera *camera, uint32_t readers)
 {
 	const struct source_ops *ops = camera->source->ops;
 
 	pthread_mutex_lock(&camera->stream.lock);
 	camera->readers = readers;
-	if (readers == 0 && !ops->live && ops->restartable && !camera->options->always_on &&
+	if (readers == 0 && !ops->live && ops->restartable && !camera->wanted_tuning.always_on &&
 		camera->stream.pool != NULL)
 		camera->stream.abandoned = true;
 	pthread_mutex_unlock(&camera->stream.lock);
@@ -242,6 +263,22 @@ void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot
 struct stream *camera_stream(struct camera *camera)
 {
 	return &camera->stream;
+}
+
+void camera_ping(struct camera *camera)
+{
+	atomic_fetch_add_explicit(&camera->pings, 1, memory_order_relaxed);
+	wake(camera);
+}
+
+bool camera_is_alive(struct camera *camera)
+{
+	int64_t at_device_ns = atomic_load_explicit(&camera->at_device_ns, memory_order_relaxed);
+
+	if (atomic_load_explicit(&camera->pongs, memory_order_relaxed) ==
+		atomic_load_explicit(&camera->pings, memory_order_relaxed))
+		return true;
+	return at_device_ns != 0 && clock_now() - at_device_ns < DEVICE_PATIENCE_NS;
 }
 
 void camera_count_damaged(struct camera *camera, uint64_t ret_counts[SOURCE_DAMAGE_COUNT])

@@ -191,7 +191,7 @@ static int handle(void *user, const char *section, const char *key, const char *
 		return 0;
 	}
 	*set_at = reading->line;
-	r = setting->parse(setting, value, reading->options);
+	r = setting_apply(setting, value, reading->options);
 	if (r == -ENOMEM) {
 		fail(reading, r, "out of memory");
 		return 0;

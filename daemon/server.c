@@ -5,6 +5,7 @@
 #include "log-messages.h"
 #include "log.h"
 #include "message.h"
+#include "reload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 /* Connections above max_clients that are let in only to be told that it is full. While that many
@@ -33,6 +33,7 @@ void server_count_readers(struct server *server)
 	if (readers != server->reader_count)
 		camera_set_readers(server->camera, readers);
 	server->reader_count = readers;
+	service_changed(server->service);
 }
 
 /* The place of a uid, a free one if it has none yet: there is one for every connection that is let
@@ -233,6 +234,8 @@ static void tell_state(struct server *server)
 	camera_snapshot(server->camera, &snapshot);
 	news = snapshot.version != server->seen_version;
 	server->seen_version = snapshot.version;
+	if (news)
+		service_changed(server->service);
 	for (struct client *client = server->clients; client != NULL; client = next) {
 		next = client->next;
 		if (news || (client->told_early && !server_is_behind(server, client->stream)))
@@ -297,10 +300,13 @@ int server_change_access(struct server *server, const struct options *options)
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+	struct server *server = userdata;
+
 	(void)source;
 	(void)info;
-	(void)userdata;
-	log_warning("SIGHUP: the configuration is read at start only: restart to apply changes");
+	service_reloading(server->service);
+	reload(server);
+	service_ready(server->service);
 	return 0;
 }
 
@@ -324,7 +330,7 @@ static int add_events(struct server *server)
 	error = sd_event_add_signal(server->event, NULL, SIGINT, NULL, NULL);
 	if (error < 0)
 		return error;
-	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, NULL);
+	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, server);
 }
 
 static void say_goodbye(struct server *server)
@@ -352,7 +358,8 @@ void server_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int server_run(const struct options *options, struct source *source, struct listener *listener)
+int server_run(struct options *options, struct source *source, struct listener *listener,
+	struct start_history *history)
 {
 	struct server server = {.options = options,
 		.source = source,
@@ -365,7 +372,7 @@ int server_run(const struct options *options, struct source *source, struct list
 	server.send_unit_ns = announce_calibrate();
 
 	pthread_mutex_init(&server.dead_lock, NULL);
-	pinned_init(&server.pinned);
+	pinned_init(&server.pinned, options->memory_limit);
 	server.uid_counts = calloc(server.uid_count_max, sizeof *server.uid_counts);
 	error = server.uid_counts == NULL ? -ENOMEM : sd_event_new(&server.event);
 	if (error < 0)
@@ -389,14 +396,19 @@ int server_run(const struct options *options, struct source *source, struct list
 		server.send_unit_ns, &server.camera);
 	if (error < 0)
 		goto destroy_controls;
-	error = add_events(&server);
+	error = service_create(&server, history, &server.service);
 	if (error < 0)
 		goto destroy_camera;
-	sd_notify(0, "READY=1");
+	error = add_events(&server);
+	if (error < 0)
+		goto destroy_service;
+	service_ready(server.service);
 	error = sd_event_loop(server.event); /* what sd_event_exit() was given */
-	sd_notify(0, "STOPPING=1");
+	service_stopping(server.service);
 	say_goodbye(&server);
 
+destroy_service:
+	service_destroy(server.service);
 destroy_camera:
 	camera_destroy(server.camera);
 destroy_controls:

@@ -13,6 +13,7 @@
 #include "listener.h"
 #include "options.h"
 #include "reaper.h"
+#include "service.h"
 #include "source.h"
 
 #include <pthread.h>
@@ -20,7 +21,8 @@
 #include <systemd/sd-event.h>
 
 struct server {
-	const struct options *options;
+	/* What the settings table marks for a reload may change, and is for this thread only. */
+	struct options *options;
 	struct source *source;
 	struct listener *listener;
 	sd_event *event;
@@ -29,6 +31,7 @@ struct server {
 	struct pinned pinned;
 	struct reaper *reaper;
 	struct controls *controls;
+	struct service *service;
 	int notify_fd;         /* eventfd: the capture thread or the reaper has news */
 	int reserve_fd;        /* given up to accept, and close, when there are no fds left */
 	int64_t send_unit_ns;  /* announce_calibrate() */
@@ -63,8 +66,9 @@ struct server {
 void server_block_signals(void);
 
 /* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after
- * one line on standard error. */
-int server_run(const struct options *options, struct source *source, struct listener *listener);
+ * one line on standard error. `history` is told when the run has proved good. */
+int server_run(struct options *options, struct source *source, struct listener *listener,
+	struct start_history *history);
 
 /* Other options hold for access, those of a configuration that was read again: who may not read any
  * more is disconnected and told. -ENOMEM: nothing has changed. */

@@ -5,6 +5,7 @@ run most of it."""
 import grp
 import os
 import pwd
+import signal
 import struct
 
 import pytest
@@ -193,3 +194,27 @@ def test_nobody_floods_the_log(bench):
     daemon.stop()
     assert len(daemon.complaints()) == 1
     assert f"lines about clients of uid {os.getuid()} were left out" in daemon.complaints()[0]
+
+
+@as_root
+def test_reload(bench):
+    """Who may not read any more is told so, and gone; the others do not notice."""
+    path = os.path.join(bench.directory, "camera.conf")
+
+    def write(users):
+        with open(path, "w") as file:
+            file.write(f"[Camera]\nsize = 160x120\n[Access]\nusers = {users}\n")
+
+    write(f"{ALICE} {BOB}")
+    daemon = bench.daemon("--config", path)
+    daemon.let_in_everybody()
+    stays, goes = (Background(bench, "hz", "--socket", daemon.socket, "--json",
+                              wrapper=["setpriv", f"--reuid={uid}", "--clear-groups"]) for uid in (ALICE, BOB))
+    wait_for(lambda: len(daemon.stream()["clients"]) == 2, "both readers")
+    write(f"{ALICE}")
+    daemon.expect_log("may not read")
+    daemon.signal(signal.SIGHUP)
+    goes.done().check_line(1, f"uid {BOB} may not read camera")
+    assert [client["uid"] for client in daemon.stream()["clients"]] == [ALICE]
+    stays.signal(signal.SIGINT)
+    assert stays.done().check().json()["discontinuities"] == 0
