@@ -5,7 +5,7 @@ import pathlib
 import re
 
 import pytest
-from machine import CHIEF, Machine, wait_for  # knows where the next one is
+from machine import CHIEF, STRANGER, Machine, wait_for  # knows where the next one is
 from camtap_testing import program_path
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2]
@@ -100,6 +100,8 @@ def test_who_is_not_let_in(machine, front):
         done = machine.camtap("hz", "front", "--count", 5, check=False)
         assert done.returncode == 1 and "may not read camera front" in done.stderr
         machine.camtap("hz", "front", "--count", 5, user=CHIEF)  # of camtap-admin
+        done = machine.camtap("hz", "front", user=STRANGER, check=False)  # named, but not in group camtap
+        assert done.returncode == 1 and "usermod -aG camtap" in done.stderr and done.stderr.count("\n") == 1
         found = entries(machine, front)
         [unknown] = of_kind(found, "NAME_UNKNOWN")
         assert "no-such-user" in unknown["MESSAGE"] and unknown["PRIORITY"] == "4"
