@@ -22,14 +22,16 @@ struct camera {
 	struct camera_snapshot snapshot;
 	uint32_t readers;
 	bool quit;
+	bool off;                  /* switched off: */
+	struct camera_pause pause; /* why */
 
 	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
 
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	uint32_t wanted;                  /* copies of what is under the lock */
-	bool quitting, leaving;           /* quit and abandoned */
+	uint32_t wanted;                 /* copies of what is under the lock */
+	bool quitting, leaving, pausing; /* quit, abandoned and off */
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t alive_ns; /* when the source last gave a frame, or was started */

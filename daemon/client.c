@@ -166,6 +166,8 @@ static enum wire_source_state wire_state(const struct camera_snapshot *snapshot)
 	case CAMERA_STALLED:
 	case CAMERA_BACKOFF:
 		return WIRE_SOURCE_OFFLINE;
+	case CAMERA_PAUSED:
+		return WIRE_SOURCE_PAUSED;
 	case CAMERA_ENDED:
 		return WIRE_SOURCE_ENDED;
 	case CAMERA_FINISHED:

@@ -336,7 +336,7 @@ int server_run(const struct options *options, struct source *source, struct list
 	if (error < 0)
 		goto destroy_reaper;
 	error = camera_create(options, source, &server.pinned, server.notify_fd,
-		server.send_unit_ns, &server.camera);
+		server.send_unit_ns, NULL, &server.camera);
 	if (error < 0)
 		goto destroy_controls;
 	error = add_events(&server);
