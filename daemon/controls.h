@@ -59,6 +59,12 @@ struct controls_request *controls_take_answer(struct controls *controls);
 /* The owner has gone: what has not been begun is not done. Some of its answers may still come. */
 void controls_forget(struct controls *controls, uint64_t owner);
 
+/* The camera is switched off: the device is not opened for any request, `text` says why (NULL: it
+ * is on again). */
+void controls_set_pause(struct controls *controls, const char *text);
+/* Is the device open for a request? When that ends, there is an answer. */
+bool controls_is_asking(struct controls *controls);
+
 /* ---- capture thread ---- */
 
 /* The device has just been opened: sets what there is to set. Takes as long as the device does.

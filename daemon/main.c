@@ -3,6 +3,7 @@
 #include "listener.h"
 #include "log.h"
 #include "options.h"
+#include "pause.h"
 #include "server.h"
 #include "source.h"
 
@@ -19,10 +20,12 @@ enum exit_status {
 static int serve(const struct options *options, struct source *source)
 {
 	struct listener listener;
+	struct camera_pause pause;
 	char error[SOURCE_TEXT_SIZE];
 	int result;
 
-	if (!options->wait) {
+	/* a camera that is switched off is not even tried */
+	if (!options->wait && !pause_load(options->name, &pause)) {
 		result = camera_try(options, source, error);
 		if (result < 0) {
 			log_error("%s", error);
