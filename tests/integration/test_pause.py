@@ -131,6 +131,20 @@ def test_when_it_is_answered_it_is_off(bench):
         assert reader.finish()["frames"] > 0
 
 
+def test_the_answer_waits_until_the_source_is_closed(bench, tmp_path):
+    """A command that does not want to end takes its time. The others are served meanwhile."""
+    pid = tmp_path / "pid"
+    daemon = bench.daemon("--raw", "GREY:64x48,rate=60", "--always-on",
+                          source=f"exec:echo $$ > {pid}; trap '' TERM; cat /dev/zero; sleep 1000")
+    wait_for(lambda: daemon.counters()["published"] > 0, "frames")
+    with Client(daemon) as client:
+        client.ask(1)
+        assert daemon.status()["state"] == "streaming"
+        assert client.answer()[1] == 0
+        assert not os.path.exists(f"/proc/{pid.read_text().strip()}")
+        assert daemon.status()["state"] == "paused"
+
+
 def test_readers_stay_and_are_told_and_go_on(bench, directory):
     """What they hold stays as it was; the frames that come again are of a new epoch."""
     daemon = start(bench, directory, "--size", "320x240", "--rate", "60")
