@@ -114,10 +114,10 @@ def test_when_it_is_answered_it_is_off(bench):
     daemon = bench.daemon("--size", "1280x720", "--rate", "0", "--pixel-format", "YUYV")
     readers = [bench.program("stream-reader", "--socket", daemon.socket, *more) for more in
                ((), ("--stream", "BGR3:640x360"), ("--stream", "GREY"), ("--stream", "NV12:320x180,rate=200"))]
+    wait_for(lambda: len(published(daemon)) == 4, "all streams")
     with Client(daemon) as client:
         for _ in range(15):
             before = published(daemon)
-            assert len(before) == 4
             wait_for(lambda: all(count > before[name] for name, count in published(daemon).items()), "frames")
             assert client.switch(1)[1] == 0
             after = published(daemon)
@@ -416,18 +416,22 @@ def test_wrong_messages_end_the_connection(bench):
 
 
 def test_who_is_overtaken_is_told(bench):
-    """Two want the opposite at once: the later one has it."""
+    """Two want the opposite at once: the later one has it, the other hears so, if it was not done yet."""
     daemon = bench.daemon()
+    overtaken = 0
     with Client(daemon) as off, Client(daemon) as on:
-        for _ in range(5):
+        for _ in range(20):
             hold(daemon)
             off.ask(1)
             on.ask(0)
             daemon.signal(signal.SIGCONT)
             errors = {"paused": off.answer()[1], "idle": on.answer()[1]}
-            assert sorted(errors.values()) == [0, errno.ECANCELED]
-            assert errors[daemon.status()["state"]] == 0
-            assert kept(daemon).exists() == (errors["paused"] == 0)
+            overtaken += errno.ECANCELED in errors.values()
+            assert sorted(errors.values()) in ([0, 0], [0, errno.ECANCELED])
+            state = daemon.status()["state"]
+            assert errors[state] == 0
+            assert kept(daemon).exists() == (state == "paused")
+    assert overtaken > 0
 
 
 def test_clients_that_do_not_wait_leave_nothing(bench):
