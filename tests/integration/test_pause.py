@@ -498,6 +498,30 @@ def test_commands_wait_while_it_is_off(bench):
     camtap("pause", "--socket", "/nonexistent/socket").check_line(1, "no camera")
 
 
+def test_the_list_says_so_without_a_word_to_the_daemon(bench, directory):
+    """Where a service or a user has it; other directories are not looked for."""
+    sockets, state = os.path.join(directory, "camtap"), os.path.join(directory, "state")
+    environment = {**os.environ, "XDG_RUNTIME_DIR": directory, "XDG_STATE_HOME": state}
+    home = os.path.join(sockets, "front")
+    os.makedirs(home)
+    daemon = start(bench, home, "--name", "front",
+                   environment={"STATE_DIRECTORY": os.path.join(state, "camtap", "front")})
+
+    def listed():
+        cameras = {camera["name"]: camera for camera in
+                   camtap("list", "--json", env=environment).check().json()["cameras"]}
+        return cameras["front"]["paused"], camtap("list", env=environment).check().output.decode()
+
+    paused, text = listed()
+    assert paused is None and "paused" not in text
+    camtap("pause", "front", env=environment).check()
+    hold(daemon)
+    paused, text = listed()
+    assert paused.startswith("paused by ") and f"\n    {paused}\n" in text
+    daemon.signal(signal.SIGCONT)
+    assert daemon.status()["reason"] == paused
+
+
 def test_a_daemon_that_is_started_by_its_socket_is_paused_too(bench, tmp_path):
     """Socket activation: the command is its first client, and starts no camera."""
     path, opened = str(tmp_path / "socket"), tmp_path / "opened"
