@@ -147,8 +147,8 @@ def steps(tally, quick, long):
         tally, "build-asan", "integration", "tests/integration", *without_pixels, *chosen, **ASAN)
     yield "tsan-integration", lambda: pytest(
         tally, "build-tsan", "integration", "tests/integration/test_restart.py",
-        "tests/integration/test_holders.py", "tests/integration/test_streams.py", *hostile[1:],
-        *chosen, **TSAN)
+        "tests/integration/test_holders.py", "tests/integration/test_streams.py",
+        "tests/integration/test_pause.py", *hostile[1:], *chosen, **TSAN)
     # as users have it: those that count torn frames, leaks and gaps
     yield "integration", lambda: pytest(
         tally, "build", "integration", "tests/integration/test_torn.py",

@@ -278,10 +278,15 @@ struct camera_bench *camera_bench_new(void)
 
 void camera_bench_run(struct camera_bench *bench)
 {
+	int r;
+
+	/* an always-on camera calls its source before this returns */
+	pthread_mutex_lock(&bench->lock);
 	/* a send may cost what it likes: no reader is a suspect here */
-	assert_int_equal(camera_create(&bench->options, &bench->fake.source, &bench->pinned,
-				 bench->notify_fd, NSEC_PER_SEC, bench->pause, &bench->camera),
-		0);
+	r = camera_create(&bench->options, &bench->fake.source, &bench->pinned, bench->notify_fd,
+		NSEC_PER_SEC, bench->pause, &bench->camera);
+	pthread_mutex_unlock(&bench->lock);
+	assert_int_equal(r, 0);
 	camera_bench_attach(bench);
 }
 

@@ -756,14 +756,16 @@ static void a_failure_is_over_with_the_pause(void **state)
 {
 	static const enum camera_state told[] = {CAMERA_OPENING, CAMERA_BACKOFF, CAMERA_OPENING};
 	struct camera_bench *bench = *state;
+	uint64_t opens;
 
 	reach(bench, CAMERA_BACKOFF);
 	set_pause(bench, &by_alice);
 	fake_source_keep_opening(&bench->fake, true);
 	fake_source_fail(&bench->fake, FAKE_OPEN, 0);
+	opens = fake_source_calls(&bench->fake, FAKE_OPEN);
 	set_pause(bench, NULL);
+	camera_bench_wait_calls(bench, FAKE_OPEN, opens + 1);
 	camera_bench_wait_state(bench, CAMERA_OPENING);
-	camera_bench_wait_calls(bench, FAKE_OPEN, fake_source_calls(&bench->fake, FAKE_OPEN) + 1);
 	assert_told(bench, told, 3);
 }
 
