@@ -15,8 +15,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <linux/videodev2.h>
-
 enum {
 	LINE_SIZE = 128,
 };
@@ -89,15 +87,6 @@ static char *find_link(const char *dev, const char *folder, const char *node)
 }
 
 /* ---- what can it do? ---- */
-
-enum device_kind device_kind_of(uint32_t capabilities)
-{
-	if (capabilities & (V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE) ||
-		!(capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) ||
-		!(capabilities & V4L2_CAP_STREAMING))
-		return DEVICE_OTHER;
-	return capabilities & V4L2_CAP_IO_MC ? DEVICE_MEDIA_CONTROLLER : DEVICE_CAPTURE;
-}
 
 static bool has_subdevs(const struct search *search, const struct device *device)
 {
