@@ -191,7 +191,7 @@ struct claim {
 /* False: there is none. */
 static bool claim_read(int folder, const char *name, struct claim *ret_claim)
 {
-	char line[PATH_MAX + 1];
+	char line[sizeof ret_claim->owner];
 	FILE *file;
 	int fd;
 
@@ -206,7 +206,7 @@ static bool claim_read(int folder, const char *name, struct claim *ret_claim)
 	}
 	if (fgets(line, sizeof line, file) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		snprintf(ret_claim->owner, sizeof ret_claim->owner, "%s", line);
+		strcpy(ret_claim->owner, line);
 	}
 	ret_claim->shared = fgets(line, sizeof line, file) != NULL;
 	fclose(file);

@@ -30,6 +30,7 @@ struct device {
 	/* Links that lead to it, NULL: none. */
 	char *by_id;
 	char *by_path;
+	char *named; /* /dev/camtap/NAME: camtap's rule for udev has given it this camera's name */
 	/* The link that always leads to this camera, for the configuration: by_id; by_path if by_id
 	 * is not sure to be this camera; NULL: there is none. One of these two. */
 	const char *stable;
