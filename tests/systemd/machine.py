@@ -7,7 +7,6 @@ own; CAMTAP_BUILD names the build that is installed into it. It needs root. It i
 however that ends.
 """
 
-import atexit
 import ctypes
 import json
 import os
@@ -21,7 +20,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
-from camtap_testing import BUILD, PATIENCE, Connection, Program, wait_for  # noqa: E402
+from camtap_testing import BUILD, PATIENCE, Connection, Program, program_path, wait_for  # noqa: E402
 
 PR_SET_PDEATHSIG = 1
 GROUP_PREFIX = "camtap-test-"
@@ -50,14 +49,16 @@ def _remove_group(group):
 
 
 class Machine:
-    """A booted systemd, for `with`. Everything in it ends with it."""
+    """A booted systemd, for `with`. Everything in it ends with it. Where times are measured, it goes `first`: as if
+    this machine had nothing else to do."""
 
-    def __init__(self):
+    def __init__(self, first=False):
         assert os.geteuid() == 0, "systemd can be booted in namespaces by root only: run this test as root"
         self.folder = tempfile.mkdtemp(prefix="camtap-machine-", dir="/tmp")
         os.chmod(self.folder, 0o755)
         self._boot = None
         self._programs = []
+        self._wrapper = ["chrt", "--rr", "1"] if first else []
         self.group = None
         try:
             self._start()
@@ -87,7 +88,7 @@ class Machine:
             (self.group / "cgroup.procs").write_text("0")
 
         self._boot = subprocess.Popen(
-            ["chrt", "--rr", "1", "unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child",
+            [*self._wrapper, "unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child",
              HERE / "boot", os.path.abspath(BUILD), os.path.join(self.folder, "root")],
             preexec_fn=enter_group, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         self.pid = wait_for(self._first_process, "the machine's first process")
@@ -112,7 +113,7 @@ class Machine:
 
     def _complaint(self):
         with open(os.path.join(self.folder, "boot.log"), errors="replace") as file:
-            return f"systemd cannot be booted in namespaces here (it needs root): {file.read()}"
+            return f"systemd cannot be booted in namespaces here: {file.read()}"
 
     def close(self):
         for program in self._programs:
@@ -136,7 +137,7 @@ class Machine:
     # ---- what is run in it ----
 
     def _prefix(self, user=None):
-        prefix = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--"]
+        prefix = [*self._wrapper, "nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--"]
         if user:
             prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         return prefix
@@ -179,6 +180,16 @@ class Machine:
     def configure(self, name, *lines, source="pattern:"):
         """Writes /etc/camtap/NAME.conf; lines for [Camera] come first."""
         self.write(f"/etc/camtap/{name}.conf", "\n".join(["[Camera]", f"source = {source}", *lines, ""]))
+
+    def start_camera(self, name, *lines, source="pattern:"):
+        """Configures it and lets it be started by its first reader."""
+        self.configure(name, *lines, source=source)
+        self.systemctl("start", f"camtapd@{name}.socket")
+
+    def reader(self, name, *arguments, user=READER):
+        """tests/integration/programs/reader.c."""
+        return self.program(program_path("reader"), "--socket", f"/run/camtap/{name}/socket", *arguments,
+                            user=user)
 
     def drop_in(self, unit, *lines, name="test"):
         """A drop-in of a unit, in force at its next start."""
@@ -225,6 +236,11 @@ class Machine:
         output = self.run("journalctl", "--unit", unit, "--output", "json").stdout
         return [json.loads(line) for line in output.splitlines()]
 
+    def complaints(self, unit):
+        """What a unit has said that is more than information."""
+        return [entry["MESSAGE"] for entry in self.journal(unit)
+                if entry["_COMM"] == "camtapd" and int(entry["PRIORITY"]) < 6]
+
     def connection(self, name, *arguments):
         """A client of the bare protocol, run by root."""
         return Connection(str(self.path(f"/run/camtap/{name}/socket")), *arguments)
@@ -250,7 +266,6 @@ class Inside(Program):
 
 
 def main():
-    atexit.register(lambda: None)
     with Machine() as machine:
         command = sys.argv[1:] or [os.environ.get("SHELL", "/bin/sh")]
         sys.exit(subprocess.run([*machine._prefix(), *command], check=False).returncode)
