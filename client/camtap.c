@@ -189,7 +189,9 @@ int camtap_connect(struct camtap *camera)
 	error = connection_start(camera);
 	if (error == -EACCES)
 		return camera_fail(camera, error,
-			"%s: permission denied: the socket is for its owner and its group (camtap)",
+			"%s: permission denied: the camera is for its owner and a group only (of a "
+			"service, group camtap): have yourself added to it (usermod -aG camtap "
+			"USER), then log in again",
 			camera->path);
 	if (error == -ENOENT)
 		return camera_fail(

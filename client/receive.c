@@ -261,7 +261,7 @@ static int refusal(uint32_t code)
 static bool refusal_is_final(uint32_t code)
 {
 	return code == WIRE_CODE_VERSION || code == WIRE_CODE_STREAM || code == WIRE_CODE_ACCESS ||
-	       code == WIRE_CODE_PROTOCOL;
+	       code == WIRE_CODE_PROTOCOL || code == WIRE_CODE_CONFIGURATION;
 }
 
 static void on_bye(struct camtap *camera, const struct incoming *message, bool refused)

@@ -2,16 +2,24 @@
 #include "capture.h"
 
 #include "clock.h"
+#include "format.h"
+#include "log-messages.h"
 #include "log.h"
 #include "message.h"
 #include "options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/* No ioctl of a device that works takes longer: uvcvideo gives each transfer 5 s, and opening makes
+ * some of them. */
+#define DEVICE_PATIENCE_NS (30 * NSEC_PER_SEC)
 
 const char *camera_state_to_string(enum camera_state state)
 {
@@ -38,6 +46,74 @@ void camera_notify(int fd)
 		log_error("eventfd: %s (this is a bug)", strerror(errno));
 }
 
+static void log_streaming(const struct camera *camera, const struct log_fields *fields)
+{
+	const struct pool_format *format = &camera->format.format;
+	char name[FORMAT_TEXT_SIZE], rate[32] = "";
+
+	format_print(format->fourcc, name);
+	if (format->rate_numerator > 0 && format->rate_denominator > 0)
+		snprintf(rate, sizeof rate, " at %.4g fps",
+			(double)format->rate_numerator / format->rate_denominator);
+	log_event(LOG_INFO, fields, "streaming %s %ux%u%s, %s", name, format->width,
+		format->height, rate, camera->format.transfer);
+}
+
+/* The message id of a change of state; NULL: nobody's concern, such as the steps between off and
+ * streaming. */
+static const char *message_id_of(
+	const struct camera *camera, enum camera_state old, enum camera_state state, int error)
+{
+	if (state == CAMERA_STALLED)
+		return LOG_CAMERA_STALLED;
+	if (state == CAMERA_BACKOFF || error != 0)
+		return LOG_CAMERA_OFFLINE;
+	if (state == CAMERA_STREAMING)
+		return LOG_CAMERA_STREAMING;
+	if (state == CAMERA_ENDED)
+		return LOG_CAMERA_ENDED;
+	if (state == CAMERA_IDLE && old != CAMERA_OPENING && old != CAMERA_WAITING &&
+		!camera->quitting)
+		return LOG_CAMERA_IDLE;
+	return NULL;
+}
+
+static bool is_loggable(struct camera *camera)
+{
+	struct log_limit *limit = &camera->log_limit;
+
+	if (!log_limit_permits(limit, clock_now()))
+		return false;
+	if (limit->left_out > 0)
+		log_event(LOG_NOTICE,
+			&(struct log_fields){
+				.message_id = LOG_LINES_LEFT_OUT, .camera = camera->options->name},
+			"%" PRIu64 " changes of state were left out: readers come and go too often",
+			limit->left_out);
+	limit->left_out = 0;
+	return true;
+}
+
+static void log_state(struct camera *camera, enum camera_state old, int error, const char *text)
+{
+	enum camera_state state = camera->snapshot.state; /* only this thread changes it */
+	struct log_fields fields = {.message_id = message_id_of(camera, old, state, error),
+		.camera = camera->options->name,
+		.state = camera_state_to_string(state),
+		.error = error};
+
+	if (fields.message_id == NULL || !is_loggable(camera))
+		return;
+	if (state == CAMERA_STALLED || state == CAMERA_BACKOFF || error != 0)
+		log_event(LOG_ERR, &fields, "%s", text);
+	else if (state == CAMERA_STREAMING)
+		log_streaming(camera, &fields);
+	else if (state == CAMERA_ENDED)
+		log_event(LOG_INFO, &fields, "the recording is over");
+	else
+		log_event(LOG_INFO, &fields, "off: nobody reads");
+}
+
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text)
 {
 	struct camera_snapshot *snapshot = &camera->snapshot;
@@ -59,12 +135,7 @@ void camera_set_state(struct camera *camera, enum camera_state state, int error,
 	pthread_mutex_unlock(&camera->stream.lock);
 	if (!changed)
 		return;
-	if (state == CAMERA_BACKOFF || error != 0)
-		log_error("%s: %s", camera->options->name, printable);
-	else if (state == CAMERA_STREAMING)
-		log_info("%s: streaming, %s", camera->options->name, camera->format.transfer);
-	else if (state == CAMERA_ENDED)
-		log_info("%s: the recording is over", camera->options->name);
+	log_state(camera, old, error, printable);
 	camera_notify(camera->notify_fd);
 }
 
@@ -81,6 +152,14 @@ static void wake_producer(struct stream *stream)
 	wake((struct camera *)((char *)stream - offsetof(struct camera, stream)));
 }
 
+static struct camera_tuning tuning_of(const struct options *options)
+{
+	return (struct camera_tuning){.always_on = options->always_on,
+		.publish_bad = options->publish_bad,
+		.idle_timeout_ns = options->idle_timeout_ns,
+		.stall_timeout_ns = options->stall_timeout_ns};
+}
+
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
 	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera)
 {
@@ -95,6 +174,7 @@ int camera_create(const struct options *options, struct source *source, struct p
 	camera->pinned = pinned;
 	camera->notify_fd = notify_fd;
 	camera->snapshot.since_realtime_ns = clock_read(CLOCK_REALTIME);
+	camera->wanted_tuning = tuning_of(options);
 	/* derived streams are readers, too */
 	error = stream_init(&camera->stream, notify_fd, options->max_clients + options->max_streams,
 		send_unit_ns, wake_producer);
@@ -150,13 +230,21 @@ void camera_destroy(struct camera *camera)
 
 /* ---- server thread ---- */
 
+void camera_configure(struct camera *camera, const struct options *options)
+{
+	pthread_mutex_lock(&camera->stream.lock);
+	camera->wanted_tuning = tuning_of(options);
+	pthread_mutex_unlock(&camera->stream.lock);
+	wake(camera);
+}
+
 void camera_set_readers(struct camera *camera, uint32_t readers)
 {
 	const struct source_ops *ops = camera->source->ops;
 
 	pthread_mutex_lock(&camera->stream.lock);
 	camera->readers = readers;
-	if (readers == 0 && !ops->live && ops->restartable && !camera->options->always_on &&
+	if (readers == 0 && !ops->live && ops->restartable && !camera->wanted_tuning.always_on &&
 		camera->stream.pool != NULL)
 		camera->stream.abandoned = true;
 	pthread_mutex_unlock(&camera->stream.lock);
@@ -175,6 +263,22 @@ void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot
 struct stream *camera_stream(struct camera *camera)
 {
 	return &camera->stream;
+}
+
+void camera_ping(struct camera *camera)
+{
+	atomic_fetch_add_explicit(&camera->pings, 1, memory_order_relaxed);
+	wake(camera);
+}
+
+bool camera_is_alive(struct camera *camera)
+{
+	int64_t at_device_ns = atomic_load_explicit(&camera->at_device_ns, memory_order_relaxed);
+
+	if (atomic_load_explicit(&camera->pongs, memory_order_relaxed) ==
+		atomic_load_explicit(&camera->pings, memory_order_relaxed))
+		return true;
+	return at_device_ns != 0 && clock_now() - at_device_ns < DEVICE_PATIENCE_NS;
 }
 
 void camera_count_damaged(struct camera *camera, uint64_t ret_counts[SOURCE_DAMAGE_COUNT])

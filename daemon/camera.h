@@ -68,12 +68,21 @@ int camera_try(const struct options *options, struct source *source, char error[
 
 /* ---- server thread ---- */
 
+/* The options have changed, those that apply without a new epoch (settings.h: `reload`). */
+void camera_configure(struct camera *camera, const struct options *options);
+
 /* How many readers are attached (linked or not): more than none keeps the source open. */
 void camera_set_readers(struct camera *camera, uint32_t readers);
 void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot);
 
 /* The native stream, which the capture thread produces. */
 struct stream *camera_stream(struct camera *camera);
+
+/* Asks the capture thread for a sign of life: it wakes up for it. */
+void camera_ping(struct camera *camera);
+/* Has it given every sign that it was asked for? A thread that waits for the device to open or to
+ * stop gives none, and is alive all the same for as long as any device may take. */
+bool camera_is_alive(struct camera *camera);
 
 /* Frames that were no good, by what was wrong with them. */
 void camera_count_damaged(struct camera *camera, uint64_t ret_counts[SOURCE_DAMAGE_COUNT]);

@@ -23,12 +23,15 @@ static void look(struct camera *camera)
 {
 	/* an exchange: what is loaded below must not be older than the flag that is cleared here */
 	(void)atomic_exchange_explicit(&camera->attention, false, memory_order_acq_rel);
+	atomic_store_explicit(&camera->pongs,
+		atomic_load_explicit(&camera->pings, memory_order_relaxed), memory_order_relaxed);
 	pthread_mutex_lock(&camera->stream.lock);
 	camera->wanted = camera->readers;
 	camera->quitting = camera->quit;
 	camera->leaving = camera->stream.abandoned;
+	camera->tuning = camera->wanted_tuning;
 	pthread_mutex_unlock(&camera->stream.lock);
-	if (camera->options->always_on && camera->wanted == 0)
+	if (camera->tuning.always_on && camera->wanted == 0)
 		camera->wanted = 1;
 }
 
@@ -62,10 +65,39 @@ static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
 		(void)sleep_until(camera, wait.fd, wait.events, deadline_ns);
 }
 
+/* ---- steps of the source that can take seconds ---- */
+
+static void begin_at_device(struct camera *camera)
+{
+	atomic_store_explicit(&camera->at_device_ns, clock_now(), memory_order_relaxed);
+}
+
+static void end_at_device(struct camera *camera)
+{
+	atomic_store_explicit(&camera->at_device_ns, 0, memory_order_relaxed);
+}
+
+static int open_source(struct camera *camera)
+{
+	int result;
+
+	begin_at_device(camera);
+	result = camera->source->ops->open(camera->source, &camera->format);
+	end_at_device(camera);
+	return result;
+}
+
+static void close_source(struct camera *camera)
+{
+	begin_at_device(camera);
+	camera->source->ops->close(camera->source);
+	end_at_device(camera);
+}
+
 /* ---- pool ---- */
 
 static int plan(const struct options *options, const struct source_format *format, uint32_t slots,
-	uint64_t pinned, struct pool_plan *ret_plan, char error[SOURCE_TEXT_SIZE])
+	struct pool_plan *ret_plan, char error[SOURCE_TEXT_SIZE])
 {
 	uint32_t least, most = format->buffer_max > 0 ? format->buffer_max : POOL_SLOTS_MAX;
 	int result;
@@ -86,16 +118,22 @@ static int plan(const struct options *options, const struct source_format *forma
 	}
 	ret_plan->max_leases = options->max_leases;
 	ret_plan->reader_max = options->max_clients + options->max_streams;
-	if (ret_plan->size + pinned > options->memory_limit) {
+	return 0;
+}
+
+static int reserve(
+	struct pinned *pinned, const struct pool_plan *pool_plan, char error[SOURCE_TEXT_SIZE])
+{
+	int result = pinned_reserve(pinned, pool_plan->size);
+
+	if (result < 0)
 		snprintf(error, SOURCE_TEXT_SIZE,
 			"no memory for the pool: %" PRIu64 " MiB (%" PRIu32 " slots), with %" PRIu64
 			" MiB of other streams and of old pools that clients keep, are over the "
 			"limit of %" PRIu64 " MiB: raise --memory-limit or lower --slots",
-			ret_plan->size >> 20, ret_plan->slot_count, pinned >> 20,
-			options->memory_limit >> 20);
-		return -ENOMEM;
-	}
-	return 0;
+			pool_plan->size >> 20, pool_plan->slot_count,
+			pinned_all_bytes(pinned) >> 20, pinned_limit(pinned) >> 20);
+	return result;
 }
 
 static void pool_error(const struct pool_plan *pool_plan, int result, char error[SOURCE_TEXT_SIZE])
@@ -114,7 +152,7 @@ static void pool_error(const struct pool_plan *pool_plan, int result, char error
 /* The slots are the source's own: as many as were planned, or as it has, with a plan for that then.
  */
 static int export_slots(const struct options *options, struct source *source,
-	const struct source_format *format, uint64_t pinned, struct pool_plan *plan_of_pool,
+	const struct source_format *format, struct pool_plan *plan_of_pool,
 	struct slot_buffer ret_buffers[POOL_SLOTS_MAX], char error[SOURCE_TEXT_SIZE])
 {
 	int count = source->ops->export(source, plan_of_pool->slot_count, ret_buffers), result;
@@ -125,7 +163,7 @@ static int export_slots(const struct options *options, struct source *source,
 	}
 	if ((uint32_t)count == plan_of_pool->slot_count)
 		return 0;
-	result = plan(options, format, (uint32_t)count, pinned, plan_of_pool, error);
+	result = plan(options, format, (uint32_t)count, plan_of_pool, error);
 	if (result < 0) {
 		snprintf(error, SOURCE_TEXT_SIZE,
 			"the driver made only %d buffers, which is not enough: use a smaller "
@@ -139,33 +177,43 @@ static int export_slots(const struct options *options, struct source *source,
 
 /* Makes the pool of a source that is open. */
 static int make_pool(const struct options *options, struct source *source,
-	const struct source_format *format, uint64_t pinned, struct pool **ret_pool,
+	const struct source_format *format, struct pinned *pinned, struct pool **ret_pool,
 	char error[SOURCE_TEXT_SIZE])
 {
 	struct slot_buffer buffers[POOL_SLOTS_MAX];
 	struct pool_plan pool_plan;
 	int result;
 
-	result = plan(options, format, options->slots, pinned, &pool_plan, error);
+	result = plan(options, format, options->slots, &pool_plan, error);
 	if (result < 0)
 		return result;
 	if (pool_plan.dmabuf) {
-		result = export_slots(options, source, format, pinned, &pool_plan, buffers, error);
+		result = export_slots(options, source, format, &pool_plan, buffers, error);
 		if (result < 0)
 			return result;
 	}
+	result = reserve(pinned, &pool_plan, error);
+	if (result < 0)
+		goto close_buffers;
 	result = pool_create(&pool_plan, pool_plan.dmabuf ? buffers : NULL, ret_pool);
 	if (result < 0) {
+		pinned_unreserve(pinned, pool_plan.size);
 		pool_error(&pool_plan, result, error);
-		if (pool_plan.dmabuf)
-			slot_buffers_close(buffers, pool_plan.slot_count);
+		goto close_buffers;
 	}
+	(*ret_pool)->reserved = pool_plan.size;
+	return 0;
+
+close_buffers:
+	if (pool_plan.dmabuf)
+		slot_buffers_close(buffers, pool_plan.slot_count);
 	return result;
 }
 
 int camera_try(const struct options *options, struct source *source, char error[SOURCE_TEXT_SIZE])
 {
 	struct source_format format;
+	struct pinned pinned;
 	struct pool *pool;
 	int result;
 
@@ -176,10 +224,12 @@ int camera_try(const struct options *options, struct source *source, char error[
 		snprintf(error, SOURCE_TEXT_SIZE, "%s", source->error);
 		return result;
 	}
-	result = make_pool(options, source, &format, 0, &pool, error);
+	pinned_init(&pinned, options->memory_limit);
+	result = make_pool(options, source, &format, &pinned, &pool, error);
 	source->ops->close(source);
 	if (result == 0)
 		pool_destroy(pool);
+	pinned_finish(&pinned);
 	return result;
 }
 
@@ -211,12 +261,12 @@ static int pool_install(struct camera *camera, char error[SOURCE_TEXT_SIZE])
 	pthread_mutex_unlock(&camera->stream.lock);
 	if (keep_pool(camera))
 		return 0;
-	result = make_pool(camera->options, camera->source, &camera->format,
-		pinned_all_bytes(camera->pinned), &pool, error);
+	begin_at_device(camera); /* which may have to make its buffers */
+	result = make_pool(
+		camera->options, camera->source, &camera->format, camera->pinned, &pool, error);
+	end_at_device(camera);
 	if (result < 0)
 		return result;
-	pool->reserved = pool->planned_size;
-	(void)pinned_reserve(camera->pinned, pool->reserved, UINT64_MAX); /* looked at before */
 	stream_install_pool(&camera->stream, pool);
 	return 0;
 }
@@ -309,7 +359,7 @@ static int deliver_damaged(struct camera *camera, const struct source_frame *fra
 
 	atomic_fetch_add_explicit(&counters->corrupt, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&camera->damaged[frame->damage], 1, memory_order_relaxed);
-	if (camera->options->publish_bad)
+	if (camera->tuning.publish_bad)
 		return deliver(camera, frame);
 	stream_discard(&camera->stream, frame->slot);
 	return supply(camera);
@@ -333,7 +383,7 @@ static void note_life(struct camera *camera)
 static int64_t patience(const struct camera *camera)
 {
 	const struct pool_format *format = &camera->format.format;
-	int64_t timeout = (int64_t)camera->options->stall_timeout_ns, frames = 0;
+	int64_t timeout = (int64_t)camera->tuning.stall_timeout_ns, frames = 0;
 
 	if (!camera->source->ops->stalls || timeout == 0)
 		return 0;
@@ -365,7 +415,7 @@ static bool still_wanted(struct camera *camera)
 		return true;
 	}
 	if (camera->idle_deadline_ns == INT64_MAX)
-		camera->idle_deadline_ns = clock_now() + (int64_t)camera->options->idle_timeout_ns;
+		camera->idle_deadline_ns = clock_now() + (int64_t)camera->tuning.idle_timeout_ns;
 	return clock_now() < camera->idle_deadline_ns;
 }
 
@@ -434,11 +484,15 @@ static int start(struct camera *camera)
 {
 	struct source_slots slots = {.count = camera->stream.pool->slot_count,
 		.size = (uint32_t)camera->stream.pool->header->slot_stride};
+	int result;
 
 	for (uint32_t i = 0; i < slots.count; i++)
 		slots.slots[i] = pool_slot_data(camera->stream.pool, i);
 	camera->interrupted = camera->stream.pool->newest > 0;
-	return camera->source->ops->start(camera->source, &slots);
+	begin_at_device(camera);
+	result = camera->source->ops->start(camera->source, &slots);
+	end_at_device(camera);
+	return result;
 }
 
 /* Stops it. The slots that it had are nobody's again. */
@@ -446,7 +500,9 @@ static void stop(struct camera *camera)
 {
 	struct pool *pool = camera->stream.pool;
 
+	begin_at_device(camera);
 	camera->source->ops->stop(camera->source);
+	end_at_device(camera);
 	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
 		if (pool->slots[slot].state == POOL_SLOT_WRITING)
 			stream_discard(&camera->stream, slot);
@@ -494,11 +550,11 @@ static enum camera_state state_opening(struct camera *camera)
 	char error[SOURCE_TEXT_SIZE];
 	int result;
 
-	while ((result = source->ops->open(source, &camera->format)) == SOURCE_TRY_AGAIN) {
+	while ((result = open_source(camera)) == SOURCE_TRY_AGAIN) {
 		sleep_for_source(camera, INT64_MAX);
 		look(camera);
 		if (camera->quitting || (camera->wanted == 0 && source->ops->restartable)) {
-			source->ops->close(source);
+			close_source(camera);
 			stream_give_up_pool(&camera->stream);
 			return CAMERA_IDLE;
 		}
@@ -509,7 +565,7 @@ static enum camera_state state_opening(struct camera *camera)
 		return fail(camera, result, source->error);
 	result = pool_install(camera, error);
 	if (result < 0) {
-		source->ops->close(source);
+		close_source(camera);
 		return fail(camera, result, error);
 	}
 	return CAMERA_WAITING;
@@ -523,11 +579,11 @@ static enum camera_state state_waiting(struct camera *camera)
 		look(camera);
 		if (camera->quitting || camera->leaving ||
 			(camera->wanted == 0 && source->ops->restartable)) {
-			source->ops->close(source);
+			close_source(camera);
 			stream_give_up_pool(&camera->stream);
 			return CAMERA_IDLE;
 		}
-		if (camera->options->always_on ||
+		if (camera->tuning.always_on ||
 			stream_linked_count(&camera->stream) >= camera->options->wait_readers)
 			return CAMERA_STREAMING;
 		if (camera->recovering &&
@@ -558,7 +614,7 @@ static enum camera_state leave_stream(struct camera *camera, enum stream_outcome
 	char text[SOURCE_TEXT_SIZE];
 
 	snprintf(text, sizeof text, "%s", source->error);
-	source->ops->close(source);
+	close_source(camera);
 	switch (outcome) {
 	case STREAM_UNWANTED:
 		stream_give_up_pool(&camera->stream);
@@ -676,6 +732,7 @@ void *capture_run(void *userdata)
 	struct camera *camera = userdata;
 	enum camera_state state = CAMERA_IDLE;
 
+	(void)pthread_setname_np(pthread_self(), "capture");
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 	while (state != CAMERA_FINISHED) {
 		if (is_news(camera, state))

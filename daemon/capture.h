@@ -6,8 +6,15 @@
  * the server thread calls, and what both need. */
 
 #include "camera.h"
+#include "log-limit.h"
 
 #include <pthread.h>
+
+/* What a reload may change, as the capture thread goes on. */
+struct camera_tuning {
+	bool always_on, publish_bad;
+	uint64_t idle_timeout_ns, stall_timeout_ns;
+};
 
 struct camera {
 	const struct options *options;
@@ -22,20 +29,29 @@ struct camera {
 	struct camera_snapshot snapshot;
 	uint32_t readers;
 	bool quit;
+	struct camera_tuning wanted_tuning;
 
 	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
+
+	/* Signs of life (camera_ping()): asked for by the server thread, given by this one. */
+	_Atomic uint32_t pings, pongs;
+	/* Since when the capture thread waits for the device, which can take seconds to be opened
+	 * or stopped; CLOCK_MONOTONIC, 0: it does not. */
+	_Atomic int64_t at_device_ns;
 
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	uint32_t wanted;                  /* copies of what is under the lock */
-	bool quitting, leaving;           /* quit and abandoned */
+	uint32_t wanted;        /* copies of what is under the lock */
+	bool quitting, leaving; /* quit and abandoned */
+	struct camera_tuning tuning;
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;
 	int64_t alive_ns; /* when the source last gave a frame, or was started */
 	/* Frames were missing, and people were told why: they are told of the next state when the
 	 * first frame has come, not of each attempt. */
 	bool recovering;
+	struct log_limit log_limit; /* of changes of state: clients can bring them about */
 	bool interrupted; /* started anew within the epoch: how much was lost, nobody knows */
 };
 

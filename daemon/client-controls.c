@@ -15,17 +15,6 @@ _Static_assert(CONTROL_VALUE_SIZE == WIRE_VALUE_SIZE, "values are the protocol's
 
 /* ---- questions ---- */
 
-/* The groups of a peer are those that it had when it connected: one look is enough. */
-static bool is_admin(struct client *client)
-{
-	struct client_controls *controls = &client->controls;
-
-	if (!controls->admin_known)
-		controls->admin = peer_is_admin(&client->peer, client->socket);
-	controls->admin_known = true;
-	return controls->admin;
-}
-
 /* Fills the request; false: the message breaks the protocol. */
 static bool unpack(
 	const void *buffer, size_t length, uint32_t type, struct controls_request *request)
@@ -78,7 +67,8 @@ void client_on_controls(struct client *client, const void *buffer, size_t length
 	}
 	client->controls.unanswered++;
 	request->owner = client->number;
-	if (!request->set || is_admin(client)) {
+	if (!request->set ||
+		access_is_admin(&client->server->access, &client->peer, client->socket)) {
 		controls_submit(controls, request);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client-internal.h"
 
+#include "client-log.h"
 #include "clock.h"
-#include "log.h"
 #include "message.h"
 #include "server.h"
 
@@ -389,6 +389,18 @@ static int make_doorbell(struct client *client)
 	return 0;
 }
 
+bool client_check_access(struct client *client)
+{
+	const struct access *access = &client->server->access;
+
+	if (client->mode == WIRE_MODE_OBSERVE ||
+		access_permits(access, &client->peer, client->socket))
+		return true;
+	client_close(client, WIRE_CODE_ACCESS, "uid %u may not read camera %s; %s",
+		(unsigned)client->peer.uid, client->server->options->name, access->who);
+	return false;
+}
+
 static void on_hello(struct client *client, const void *buffer, size_t length)
 {
 	struct server *server = client->server;
@@ -401,6 +413,8 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		say_no(client, WIRE_CODE_PROTOCOL, "a HELLO that is too short, or a second one");
 		return;
 	}
+	message_printable(client->name, sizeof client->name, hello.name,
+		strnlen(hello.name, sizeof hello.name));
 	if (hello.version_min > WIRE_VERSION_MAX || hello.version_max < WIRE_VERSION_MIN) {
 		client_close(client, WIRE_CODE_VERSION,
 			"this camtapd speaks protocol %d to %d, the client %" PRIu32 " to %" PRIu32
@@ -416,8 +430,10 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 	client->mode = hello.mode;
 	if (options->lossless && client->mode == WIRE_MODE_READ)
 		client->mode = WIRE_MODE_LOSSLESS;
+	if (!client_check_access(client))
+		return;
 	if (client->mode == WIRE_MODE_LOSSLESS && server->source->ops->live && !options->lossless &&
-		!peer_is_admin(&client->peer, client->socket)) {
+		!access_is_admin(&server->access, &client->peer, client->socket)) {
 		say_no(client, WIRE_CODE_ACCESS,
 			"only members of group camtap-admin may make a live camera wait "
 			"(lossless)");
@@ -440,8 +456,6 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 			return;
 		}
 	}
-	message_printable(client->name, sizeof client->name, hello.name,
-		strnlen(hello.name, sizeof hello.name));
 	if (hello.features & WIRE_FEATURE_DOORBELL && client->mode != WIRE_MODE_OBSERVE &&
 		make_doorbell(client) < 0) {
 		say_no(client, WIRE_CODE_INTERNAL, "no file descriptors left for a doorbell");
@@ -455,6 +469,7 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 	client->reader.pool.lossless = client->mode == WIRE_MODE_LOSSLESS;
 	client->hello_timer = sd_event_source_disable_unref(client->hello_timer);
 	client->state = CLIENT_ATTACHED;
+	client_log_attached(client);
 	server_count_readers(server);
 	client->owed |= CLIENT_OWED_WELCOME | CLIENT_OWED_SOURCE;
 	pool = client_reads(client) ? stream_pool(client->stream) : NULL;
@@ -683,7 +698,7 @@ int client_create(struct server *server, int socket, struct client **ret_client)
 	client->reader.on_released = on_released;
 	client->doorbell[0] = client->doorbell[1] = -1;
 	client->since_realtime_ns = clock_read(CLOCK_REALTIME);
-	client->flood_window_ns = clock_now();
+	client->since_ns = client->flood_window_ns = clock_now();
 	error = peer_init(&client->peer, socket);
 	if (error < 0)
 		goto free_client;
@@ -715,12 +730,11 @@ free_client:
 	return error;
 }
 
-void client_hang_up(struct client *client)
+/* Begins its end. */
+static void leave(struct client *client)
 {
 	struct server *server = client->server;
 
-	if (client->state == CLIENT_CLOSING)
-		return;
 	client->state = CLIENT_CLOSING;
 	client->io = sd_event_source_disable_unref(client->io);
 	client->exit = sd_event_source_disable_unref(client->exit);
@@ -740,11 +754,17 @@ void client_hang_up(struct client *client)
 	(void)eventfd_write(server->notify_fd, 1);
 }
 
+void client_hang_up(struct client *client)
+{
+	if (client->state == CLIENT_CLOSING)
+		return;
+	client_log_gone(client);
+	leave(client);
+}
+
 void client_close(struct client *client, enum wire_code code, const char *format, ...)
 {
 	struct wire_bye bye = {.code = code};
-	bool expected = code == WIRE_CODE_SHUTDOWN || code == WIRE_CODE_BUSY ||
-			code == WIRE_CODE_STREAM || code == WIRE_CODE_VERSION;
 	va_list arguments;
 
 	if (client->state == CLIENT_CLOSING)
@@ -756,12 +776,9 @@ void client_close(struct client *client, enum wire_code code, const char *format
 	va_end(arguments);
 	if (code == WIRE_CODE_PROTOCOL || code == WIRE_CODE_OVERHOLD || code == WIRE_CODE_SLOW_WAKE)
 		client->server->expelled[code]++;
-	if (!expected)
-		log_warning("client %d (uid %u, %s%s%s): %s", (int)client->peer.pid,
-			(unsigned)client->peer.uid, client->peer.program, *client->name ? ", " : "",
-			client->name, bye.text);
+	client_log_closed(client, code, bye.text);
 	(void)message_send(client->socket, &bye.header, NULL, 0); /* a full queue hears nothing */
-	client_hang_up(client);
+	leave(client);
 }
 
 void client_free(struct client *client)

@@ -44,7 +44,6 @@ enum client_owed {
 struct client_controls {
 	bool granted;                     /* WIRE_FEATURE_CONTROLS */
 	uint32_t unanswered;              /* requests */
-	bool admin_known, admin;          /* peer_is_admin(), asked once */
 	struct controls_request *answers; /* to be sent, in this order */
 };
 
@@ -56,7 +55,8 @@ struct client {
 	struct peer peer;
 	char name[WIRE_NAME_SIZE]; /* what it calls itself, printable */
 	enum wire_mode mode;
-	int64_t since_realtime_ns;
+	int64_t since_ns, since_realtime_ns; /* by CLOCK_MONOTONIC and CLOCK_REALTIME */
+	bool quiet; /* refused as others were before it: that is logged once */
 
 	int socket;
 	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
@@ -88,6 +88,9 @@ void client_close(struct client *client, enum wire_code code, const char *format
 	__attribute__((format(printf, 3, 4)));
 /* Begins the end without a word: it has hung up. */
 void client_hang_up(struct client *client);
+
+/* Closes the client (ACCESS), and gives false, if it wants to read and [Access] does not let it. */
+bool client_check_access(struct client *client);
 
 /* The camera has a new pool, or another state: the client is owed it. */
 void client_offer_pool(struct client *client, struct pool *pool);

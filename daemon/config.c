@@ -128,8 +128,8 @@ static void fail_unknown(struct reading *reading, const char *section, const cha
 	}
 	if (!section_known && section[0] != '\0')
 		fail(reading, -EINVAL,
-			"no such section: [%s]; there are [Camera], [Pool], [Clients] and "
-			"[Controls]",
+			"no such section: [%s]; there are [Camera], [Pool], [Clients], [Access] "
+			"and [Controls]",
 			section);
 	else if (elsewhere != NULL)
 		fail(reading, -EINVAL, "%s belongs into section [%s]", key, elsewhere);
@@ -138,8 +138,8 @@ static void fail_unknown(struct reading *reading, const char *section, const cha
 			allowed);
 	else
 		fail(reading, -EINVAL,
-			"%s stands in no section; there are [Camera], [Pool], [Clients] and "
-			"[Controls]",
+			"%s stands in no section; there are [Camera], [Pool], [Clients], [Access] "
+			"and [Controls]",
 			key);
 }
 
@@ -191,7 +191,7 @@ static int handle(void *user, const char *section, const char *key, const char *
 		return 0;
 	}
 	*set_at = reading->line;
-	r = setting->parse(setting, value, reading->options);
+	r = setting_apply(setting, value, reading->options);
 	if (r == -ENOMEM) {
 		fail(reading, r, "out of memory");
 		return 0;

@@ -2,6 +2,7 @@
 #include "controls.h"
 
 #include "clock.h"
+#include "log-messages.h"
 #include "log.h"
 #include "options.h"
 #include "source-v4l2-controls.h"
@@ -39,6 +40,7 @@ struct controls {
 	pthread_cond_t wake;
 	/* Under the lock: */
 	struct queue sets, lists, answers;
+	struct control_list configured; /* [Controls] */
 	struct control_list remembered; /* what clients have set */
 	uint64_t remembered_version;    /* changes with it */
 	struct v4l2_identity identity;  /* the source's own is the capture thread's */
@@ -192,7 +194,7 @@ static int set(struct controls *controls, const struct v4l2_device *device,
 	struct control_list before;
 	int r;
 
-	if (v4l2_controls_is_button(device, request->name))
+	if (request->configured || v4l2_controls_is_button(device, request->name))
 		return v4l2_controls_set(device, request->name, request->value, request->text);
 	r = remember(controls, request->name, request->value, &before);
 	if (r < 0) {
@@ -212,15 +214,26 @@ static void run_set(struct controls *controls, struct controls_request *request)
 	struct source scratch = {0};
 	struct v4l2_device device;
 	char path[SOURCE_TEXT_SIZE];
+	bool opened;
 
 	request->error = open_device(controls, &scratch, &device, path);
-	if (request->error < 0) {
+	opened = request->error == 0;
+	if (!opened) {
 		memcpy(request->text, scratch.error, sizeof request->text);
 	} else {
 		request->error = set(controls, &device, request);
 		v4l2_device_close(&device);
 	}
-	answer(controls, request);
+	if (request->configured) {
+		if (opened && request->error < 0) /* else it is set when it is opened */
+			log_event(LOG_WARNING,
+				&(struct log_fields){.message_id = LOG_CONTROL_NOT_SET,
+					.camera = controls->options->name},
+				"control %s", request->text);
+		controls_request_free(request);
+	} else {
+		answer(controls, request);
+	}
 }
 
 static void run_lists(struct controls *controls, struct queue *lists)
@@ -270,6 +283,7 @@ static void *controls_run(void *userdata)
 {
 	struct controls *controls = userdata;
 
+	(void)pthread_setname_np(pthread_self(), "controls");
 	pthread_mutex_lock(&controls->lock);
 	while (!controls->quit) {
 		struct controls_request *request = queue_take(&controls->sets);
@@ -300,6 +314,16 @@ static void *controls_run(void *userdata)
 
 /* ---- life ---- */
 
+static void warn_if_useless(const struct controls *controls)
+{
+	if (controls->configured.count > 0)
+		log_event(LOG_WARNING,
+			&(struct log_fields){.message_id = LOG_CONTROL_NOT_SET,
+				.camera = controls->options->name},
+			"[Controls] are for V4L2 devices: a source of kind %s has none",
+			controls->source->ops->name);
+}
+
 int controls_create(const struct options *options, struct source *source, int notify_fd,
 	struct controls **ret_controls)
 {
@@ -321,6 +345,9 @@ int controls_create(const struct options *options, struct source *source, int no
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&controls->wake, &attributes);
 	pthread_condattr_destroy(&attributes);
+	error = control_list_copy(&options->controls, &controls->configured);
+	if (error < 0)
+		goto free_controls;
 	if (source->ops->controls_path != NULL) {
 		error = v4l2_identity_init(&controls->identity, source->ops->controls_path(source));
 		if (error < 0)
@@ -329,15 +356,15 @@ int controls_create(const struct options *options, struct source *source, int no
 		if (error < 0)
 			goto free_controls;
 		controls->thread_running = true;
-	} else if (options->controls.count > 0) {
-		log_warning("%s: [Controls] are for V4L2 devices: a source of kind %s has none",
-			options->name, source->ops->name);
+	} else {
+		warn_if_useless(controls);
 	}
 	source->controls = controls;
 	*ret_controls = controls;
 	return 0;
 
 free_controls:
+	control_list_finish(&controls->configured);
 	v4l2_identity_finish(&controls->identity);
 	pthread_cond_destroy(&controls->wake);
 	pthread_mutex_destroy(&controls->lock);
@@ -360,6 +387,7 @@ void controls_destroy(struct controls *controls)
 	queue_drop(&controls->sets, NULL);
 	queue_drop(&controls->lists, NULL);
 	queue_drop(&controls->answers, NULL);
+	control_list_finish(&controls->configured);
 	control_list_finish(&controls->remembered);
 	v4l2_identity_finish(&controls->identity);
 	free(controls->complaints);
@@ -369,6 +397,13 @@ void controls_destroy(struct controls *controls)
 }
 
 /* ---- server thread ---- */
+
+/* Under the lock. */
+static void submit(struct controls *controls, struct controls_request *request)
+{
+	queue_append(request->set ? &controls->sets : &controls->lists, request);
+	pthread_cond_signal(&controls->wake);
+}
 
 void controls_submit(struct controls *controls, struct controls_request *request)
 {
@@ -381,9 +416,46 @@ void controls_submit(struct controls *controls, struct controls_request *request
 		return;
 	}
 	pthread_mutex_lock(&controls->lock);
-	queue_append(request->set ? &controls->sets : &controls->lists, request);
-	pthread_cond_signal(&controls->wake);
+	submit(controls, request);
 	pthread_mutex_unlock(&controls->lock);
+}
+
+/* Under the lock. */
+static int submit_configured(struct controls *controls, const struct control_setting *setting)
+{
+	struct controls_request *request = calloc(1, sizeof *request);
+
+	if (request == NULL)
+		return -ENOMEM;
+	request->set = request->configured = true;
+	snprintf(request->name, sizeof request->name, "%s", setting->name);
+	snprintf(request->value, sizeof request->value, "%s", setting->value);
+	submit(controls, request);
+	return 0;
+}
+
+int controls_configure(struct controls *controls, const struct control_list *list)
+{
+	struct control_list before, after;
+	int r = control_list_copy(list, &after);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&controls->lock);
+	before = controls->configured;
+	/* first: whoever opens the device meanwhile sets the new values, too */
+	controls->configured = after;
+	for (size_t i = 0; i < after.count && controls->thread_running && r == 0; i++) {
+		const char *value = control_list_find(&before, after.entries[i].name);
+
+		if (value == NULL || strcmp(value, after.entries[i].value) != 0)
+			r = submit_configured(controls, &after.entries[i]);
+	}
+	pthread_mutex_unlock(&controls->lock);
+	control_list_finish(&before);
+	if (!controls->thread_running)
+		warn_if_useless(controls);
+	return r;
 }
 
 struct controls_request *controls_take_answer(struct controls *controls)
@@ -432,6 +504,23 @@ static bool apply_list(const struct control_list *list, const struct v4l2_device
 	return true;
 }
 
+/* Those of the configuration. What a reload changes meanwhile, the worker sets. */
+static bool apply_configured(
+	struct controls *controls, const struct v4l2_device *device, struct complaints *complaints)
+{
+	struct control_list copy;
+	bool good;
+
+	pthread_mutex_lock(&controls->lock);
+	good = control_list_copy(&controls->configured, &copy) == 0;
+	pthread_mutex_unlock(&controls->lock);
+	if (!good)
+		return true;
+	good = apply_list(&copy, device, false, complaints);
+	control_list_finish(&copy);
+	return good;
+}
+
 /* Those that clients set, and what they set while that is done. */
 static bool apply_remembered(
 	struct controls *controls, const struct v4l2_device *device, struct complaints *complaints)
@@ -465,6 +554,8 @@ static void complain(struct controls *controls, char *text)
 	int64_t now = clock_now();
 	bool again = controls->complaints != NULL && strcmp(controls->complaints, text) == 0 &&
 		     now - controls->complained_ns < REPEAT_NS;
+	struct log_fields fields = {
+		.message_id = LOG_CONTROL_NOT_SET, .camera = controls->options->name};
 	char *save = NULL;
 
 	if (!again) {
@@ -473,7 +564,7 @@ static void complain(struct controls *controls, char *text)
 		controls->complained_ns = now;
 		for (char *line = strtok_r(text, "\n", &save); line != NULL;
 			line = strtok_r(NULL, "\n", &save))
-			log_warning("%s: control %s", controls->options->name, line);
+			log_event(LOG_WARNING, &fields, "control %s", line);
 	}
 	free(text);
 }
@@ -493,7 +584,7 @@ void controls_apply(struct controls *controls, const struct v4l2_device *device)
 	complaints.stream = open_memstream(&complaints.text, &complaints.size);
 	if (complaints.stream == NULL)
 		return;
-	if (apply_list(&controls->options->controls, device, false, &complaints))
+	if (apply_configured(controls, device, &complaints))
 		(void)apply_remembered(controls, device, &complaints);
 	if (fclose(complaints.stream) == 0)
 		complain(controls, complaints.text);

@@ -29,9 +29,10 @@ struct v4l2_device;
 /* What a client asks, and then the answer. */
 struct controls_request {
 	struct controls_request *next;
-	uint64_t owner; /* who asks; the number of a client, which may be gone by then */
-	uint64_t token; /* the client's */
-	bool set;       /* else: list */
+	uint64_t owner;  /* who asks; the number of a client, which may be gone by then */
+	uint64_t token;  /* the client's */
+	bool set;        /* else: list */
+	bool configured; /* to set, by the configuration: nobody waits for an answer */
 	char name[CONTROL_NAME_SIZE], value[CONTROL_VALUE_SIZE]; /* to set */
 
 	int error;                   /* 0, or a negative errno as v4l2_controls_set() gives it */
@@ -58,6 +59,11 @@ void controls_submit(struct controls *controls, struct controls_request *request
 struct controls_request *controls_take_answer(struct controls *controls);
 /* The owner has gone: what has not been begun is not done. Some of its answers may still come. */
 void controls_forget(struct controls *controls, uint64_t owner);
+
+/* The configuration's controls have changed: those that are new or have another value are set now,
+ * and all of
+ * them from now on whenever the device is opened. What fails is logged. -ENOMEM. */
+int controls_configure(struct controls *controls, const struct control_list *list);
 
 /* ---- capture thread ---- */
 

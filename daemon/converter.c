@@ -132,13 +132,13 @@ static int make_pool(
 	}
 	plan.max_leases = options->max_leases;
 	plan.reader_max = options->max_clients + options->max_streams;
-	r = pinned_reserve(converter->setup.pinned, plan.size + working, options->memory_limit);
+	r = pinned_reserve(converter->setup.pinned, plan.size + working);
 	if (r < 0) {
 		snprintf(error, CONVERT_ERROR_SIZE,
 			"no memory for another stream: with its %" PRIu64
 			" MiB, all pools (and old ones that clients keep) would be over the limit "
 			"of %" PRIu64 " MiB (memory_limit)",
-			(plan.size + working) >> 20, options->memory_limit >> 20);
+			(plan.size + working) >> 20, pinned_limit(converter->setup.pinned) >> 20);
 		return r;
 	}
 	r = pool_create(&plan, NULL, ret_pool);
@@ -468,6 +468,7 @@ static void *run(void *userdata)
 {
 	struct converter *converter = userdata;
 
+	(void)pthread_setname_np(pthread_self(), "converter");
 	while (look(converter)) {
 		if (converter->convert != NULL)
 			count_readers(converter);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "listener.h"
 
+#include "log-messages.h"
 #include "log.h"
 
 #include <errno.h>
@@ -20,6 +21,10 @@
 #endif
 #define GROUP "camtap"
 
+/* The daemon does not start for this reason. */
+#define fail(...)                                                                                  \
+	log_event(LOG_ERR, &(struct log_fields){.message_id = LOG_START_FAILED}, __VA_ARGS__)
+
 static int default_path(const char *name, char ret_path[ADDRESS_PATH_SIZE])
 {
 	char directory[ADDRESS_PATH_SIZE];
@@ -29,7 +34,7 @@ static int default_path(const char *name, char ret_path[ADDRESS_PATH_SIZE])
 		return address_socket_path(ADDRESS_SYSTEM_DIRECTORY, name, ret_path);
 	error = address_user_directory(directory);
 	if (error < 0) {
-		log_error("XDG_RUNTIME_DIR is not set: say --socket PATH");
+		fail("XDG_RUNTIME_DIR is not set: say --socket PATH");
 		return error;
 	}
 	return address_socket_path(directory, name, ret_path);
@@ -143,8 +148,8 @@ static int from_systemd(struct listener *listener)
 	if (count <= 0)
 		return count;
 	if (count > 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) <= 0) {
-		log_error("the socket unit must pass exactly one listening Unix socket: "
-			  "ListenSequentialPacket=");
+		fail("the socket unit must pass exactly one listening Unix socket: "
+		     "ListenSequentialPacket=");
 		return -EINVAL;
 	}
 	listener->fd = SD_LISTEN_FDS_START;
@@ -171,7 +176,7 @@ int listener_init(struct listener *ret_listener, const char *name, const char *p
 			strcpy(listener.path, path);
 		if (error < 0) {
 			if (error == -ENAMETOOLONG)
-				log_error("%s: longer than a socket's path may be (%zu bytes)",
+				fail("%s: longer than a socket's path may be (%zu bytes)",
 					path != NULL ? path : name, sizeof listener.path - 1);
 			return error;
 		}
@@ -179,9 +184,9 @@ int listener_init(struct listener *ret_listener, const char *name, const char *p
 		if (error == 0)
 			error = take_lock(&listener);
 		if (error == -EADDRINUSE) {
-			log_error("%s: a camtapd serves this socket already: stop it, or choose "
-				  "another "
-				  "--name or --socket",
+			fail("%s: a camtapd serves this socket already: stop it, or choose "
+			     "another "
+			     "--name or --socket",
 				listener.path);
 			return error;
 		}
@@ -191,7 +196,7 @@ int listener_init(struct listener *ret_listener, const char *name, const char *p
 				close(listener.lock_fd);
 		}
 		if (error < 0) {
-			log_error("%s: %s", listener.path, strerror(-error));
+			fail("%s: %s", listener.path, strerror(-error));
 			return error;
 		}
 	}

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
+#include "access.h"
 #include "camera.h"
 #include "listener.h"
+#include "log-messages.h"
 #include "log.h"
 #include "options.h"
+#include "refusal.h"
 #include "server.h"
 #include "source.h"
+#include "start-history.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum exit_status {
 	EXIT_RIGHT = 0,
@@ -16,7 +21,24 @@ enum exit_status {
 	EXIT_CONFIGURATION = 2, /* it can never be done as it was asked for */
 };
 
-static int serve(const struct options *options, struct source *source)
+/* What was asked for can never be done: says so to the log, and to those who wait for a camera. */
+static int misconfigured(const char *error)
+{
+	struct start_history history;
+
+	log_event(LOG_ERR,
+		&(struct log_fields){.message_id = LOG_CONFIGURATION_WRONG, .error = EINVAL}, "%s",
+		error);
+	/* as a service only: --check-config is for people */
+	if (refusal_has_listener()) {
+		start_history_begin(&history, START_FAILURE_CONFIGURATION);
+		(void)start_history_wait(&history);
+		refusal_answer_waiting(error);
+	}
+	return EXIT_CONFIGURATION;
+}
+
+static int serve(struct options *options, struct source *source, struct start_history *history)
 {
 	struct listener listener;
 	char error[SOURCE_TEXT_SIZE];
@@ -24,17 +46,63 @@ static int serve(const struct options *options, struct source *source)
 
 	if (!options->wait) {
 		result = camera_try(options, source, error);
+		if (result == -EINVAL)
+			return misconfigured(error);
 		if (result < 0) {
-			log_error("%s", error);
-			return result == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILED;
+			log_event(LOG_ERR,
+				&(struct log_fields){.message_id = LOG_START_FAILED,
+					.camera = options->name,
+					.error = result},
+				"%s", error);
+			return EXIT_FAILED;
 		}
 	}
 	server_block_signals(); /* from here on there is a socket to remove */
 	if (listener_init(&listener, options->name, options->socket) < 0)
 		return EXIT_FAILED;
-	result = server_run(options, source, &listener);
+	result = server_run(options, source, &listener, history);
 	listener_finish(&listener);
 	return result < 0 ? EXIT_FAILED : EXIT_RIGHT;
+}
+
+/* Maybe nobody has a camera of that name, because it is misspelt. */
+static void say_what_is_awaited(const struct options *options)
+{
+	if (options->source_assumed && access(options->source, F_OK) < 0)
+		log_event(LOG_WARNING,
+			&(struct log_fields){
+				.message_id = LOG_CAMERA_AWAITED, .camera = options->name},
+			"%s: there is no %s: waiting for it; `camtap list` shows the cameras that "
+			"are plugged in, any other source must be set in section [Camera] "
+			"of " OPTIONS_DIRECTORY "/%s.conf",
+			options->name, options->source, options->name);
+}
+
+static int run(struct options *options)
+{
+	struct start_history history;
+	struct source *source;
+	char error[SOURCE_TEXT_SIZE];
+	int status = EXIT_RIGHT;
+
+	if (source_create(options, &source, error) < 0)
+		return misconfigured(error);
+	say_what_is_awaited(options);
+	if (options->check_config) {
+		struct access access;
+
+		if (access_init(&access, options) == 0) /* says which names nobody has */
+			access_finish(&access);
+		printf("%s: options and configuration are right\n", options->name);
+	} else {
+		start_history_begin(&history, START_FAILURE_RUN);
+		if (start_history_wait(&history))
+			status = serve(options, source, &history);
+		if (status == EXIT_RIGHT)
+			start_history_forget(&history);
+	}
+	source_destroy(source);
+	return status;
 }
 
 /* File descriptors on their way to clients count against the soft limit, which is low for
@@ -52,27 +120,16 @@ static void raise_fd_limit(void)
 int main(int argc, char **argv)
 {
 	struct options options;
-	struct source *source;
-	char error[SOURCE_TEXT_SIZE];
+	char error[OPTIONS_ERROR_SIZE];
 	int outcome, status;
 
 	raise_fd_limit();
-	outcome = options_load(&options, argc, argv);
-	if (outcome != OPTIONS_RUN)
-		return outcome == OPTIONS_DONE ? EXIT_RIGHT : EXIT_CONFIGURATION;
-	if (source_create(&options, &source, error) < 0) {
-		log_error("%s", error);
-		status = EXIT_CONFIGURATION;
-		goto finish_options;
-	}
-	if (options.check_config) {
-		printf("%s: options and configuration are right\n", options.name);
-		status = EXIT_RIGHT;
-	} else {
-		status = serve(&options, source);
-	}
-	source_destroy(source);
-finish_options:
+	outcome = options_read(&options, OPTIONS_DIRECTORY, argc, argv, error);
+	if (outcome < 0)
+		return misconfigured(error);
+	if (outcome == OPTIONS_DONE)
+		return EXIT_RIGHT;
+	status = run(&options);
 	options_finish(&options);
 	return status;
 }

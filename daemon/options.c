@@ -3,7 +3,6 @@
 
 #include "address.h"
 #include "config.h"
-#include "log.h"
 #include "settings.h"
 
 #include <ctype.h>
@@ -15,8 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIG_DIRECTORY "/etc/camtap"
-#define HELP_WIDTH       80 /* columns */
+#define HELP_WIDTH 80 /* columns */
 
 /* getopt_long() returns this for settings[0], the next for settings[1], and so on. */
 #define OPTION_FIRST 256
@@ -175,7 +173,7 @@ static int command_line_apply(const struct command_line *line, struct options *o
 		char option[SETTING_OPTION_SIZE];
 		int r;
 
-		r = setting->parse(setting, line->entries[i].text, options);
+		r = setting_apply(setting, line->entries[i].text, options);
 		if (r == -ENOMEM)
 			return fail(error, r, "out of memory");
 		if (r < 0) {
@@ -358,7 +356,7 @@ static int complete(struct options *options, const char *directory, const char *
 int options_read(struct options *ret_options, const char *directory, int argc, char **argv,
 	char error[static OPTIONS_ERROR_SIZE])
 {
-	struct options options = {0};
+	struct options options = {.argument_count = argc, .arguments = argv};
 	struct command_line line;
 	int r;
 
@@ -407,30 +405,17 @@ finish:
 	return r;
 }
 
-int options_load(struct options *ret_options, int argc, char **argv)
-{
-	char error[OPTIONS_ERROR_SIZE];
-	int r;
-
-	r = options_read(ret_options, CONFIG_DIRECTORY, argc, argv, error);
-	if (r < 0)
-		log_error("%s", error);
-	/* maybe nobody has a camera of that name: is it misspelt? */
-	if (r == OPTIONS_RUN && ret_options->source_assumed &&
-		access(ret_options->source, F_OK) < 0)
-		log_warning("camera %s: there is no %s: waiting for it; `camtap list` shows the "
-			    "cameras that are plugged in, any other source must be set in section "
-			    "[Camera] of " CONFIG_DIRECTORY "/%s.conf",
-			ret_options->name, ret_options->source, ret_options->name);
-	return r;
-}
-
 void options_finish(struct options *options)
 {
 	free(options->name);
 	free(options->source);
 	free(options->socket);
 	free(options->raw);
+	free(options->users);
+	free(options->groups);
 	control_list_finish(&options->controls);
+	for (size_t i = 0; options->said != NULL && i < setting_count; i++)
+		free(options->said[i]);
+	free(options->said);
 	*options = (struct options){0};
 }

@@ -20,8 +20,8 @@ enum options_memory {
 
 /* Strings are owned by the structure, NULL where nothing was said. */
 struct options {
-	char *name;          /* of the camera; never NULL after options_load() */
-	char *source;        /* URI; never NULL after options_load() */
+	char *name;          /* of the camera; never NULL after options_read() */
+	char *source;        /* URI; never NULL after options_read() */
 	bool source_assumed; /* nobody said what it is: it is the device of that name */
 	char *socket;        /* path; NULL: the default for the name */
 
@@ -44,6 +44,8 @@ struct options {
 	bool lossless;         /* every reader is lossless */
 	uint32_t wait_readers; /* start the source when that many are there; at least 1 */
 
+	char *users, *groups; /* who may read: names or ids, separated by blanks or commas */
+
 	struct control_list controls; /* set whenever the device is opened for its frames */
 
 	uint64_t idle_timeout_ns;
@@ -54,6 +56,11 @@ struct options {
 	bool always_on;
 	bool wait;         /* a device that is missing at start is waited for */
 	bool check_config; /* only say whether the configuration is right */
+
+	char **said; /* of each setting, what was said last: setting_said() */
+	/* Where all this was read from, to read it again; the caller's of options_read(). */
+	int argument_count;
+	char **arguments;
 };
 
 enum options_outcome {
@@ -61,17 +68,15 @@ enum options_outcome {
 	OPTIONS_DONE = 1, /* --help, --version: printed, exit 0 */
 };
 
-/* Reads command line and configuration files. Negative errno after a clear line on standard error
- * (exit status 2): bad usage, unknown key, bad value, each with file and line or option. */
-int options_load(struct options *ret_options, int argc, char **argv);
-void options_finish(struct options *options);
-
+#define OPTIONS_DIRECTORY  "/etc/camtap"
 #define OPTIONS_ERROR_SIZE 512
 
-/* What options_load() does, with the configuration in another directory than /etc/camtap, and the
- * line in `error` instead of on standard error. */
+/* Reads command line and configuration files (those in `directory`). Negative errno and a clear
+ * line in `error` (exit status 2): bad usage, unknown key, bad value, each with file and line or
+ * option. */
 int options_read(struct options *ret_options, const char *directory, int argc, char **argv,
 	char error[static OPTIONS_ERROR_SIZE]);
+void options_finish(struct options *options);
 
 /* The device of a camera whose source nobody has said, in `dev` ("/dev"): the link that udev's rule
  * has made for a camera of that name, DEV/camtap/NAME, else the node DEV/NAME. If there is neither,

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,8 +17,7 @@
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
 #endif
-#define ADMIN_GROUP "camtap-admin"
-#define GROUPS_MAX  1024
+#define GROUPS_MAX 1024
 
 static int pidfd_of(int socket, pid_t pid)
 {
@@ -65,24 +63,25 @@ int peer_init(struct peer *ret_peer, int socket)
 	return 0;
 }
 
-bool peer_is_admin(const struct peer *peer, int socket)
+static bool contains(const gid_t *groups, size_t count, gid_t group)
 {
-	gid_t groups[GROUPS_MAX];
-	socklen_t size = sizeof groups;
-	const struct group *admin;
-
-	if (peer->uid == 0 || peer->uid == geteuid())
-		return true;
-	admin = getgrnam(ADMIN_GROUP); /* server thread only */
-	if (admin == NULL)
-		return false;
-	if (peer->gid == admin->gr_gid)
-		return true;
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-		return false;
-	for (size_t i = 0; i < size / sizeof *groups; i++) {
-		if (groups[i] == admin->gr_gid)
+	for (size_t i = 0; i < count; i++)
+		if (groups[i] == group)
 			return true;
-	}
+	return false;
+}
+
+bool peer_is_in(const struct peer *peer, int socket, const gid_t *groups, size_t count)
+{
+	gid_t others[GROUPS_MAX];
+	socklen_t size = sizeof others;
+
+	if (contains(groups, count, peer->gid))
+		return true;
+	if (count == 0 || getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, others, &size) < 0)
+		return false;
+	for (size_t i = 0; i < size / sizeof *others; i++)
+		if (contains(groups, count, others[i]))
+			return true;
 	return false;
 }

@@ -5,6 +5,7 @@
 /* Who is at the other end of a Unix socket. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define PEER_PROGRAM_SIZE 64
@@ -21,7 +22,7 @@ struct peer {
 /* Negative errno if the kernel does not say who it is. */
 int peer_init(struct peer *ret_peer, int socket);
 
-/* May this peer do what administrators may: root, the daemon's own user, or group camtap-admin? */
-bool peer_is_admin(const struct peer *peer, int socket);
+/* Is it in one of these groups, by its own or the others that it had when it connected? */
+bool peer_is_in(const struct peer *peer, int socket, const gid_t *groups, size_t count);
 
 #endif

@@ -105,9 +105,10 @@ static uint32_t fds_of_buffers(const struct pinned *pinned)
 	return fds;
 }
 
-void pinned_init(struct pinned *pinned)
+void pinned_init(struct pinned *pinned, uint64_t limit)
 {
 	memset(pinned, 0, sizeof *pinned);
+	pinned->limit = limit;
 	pthread_mutex_init(&pinned->lock, NULL);
 }
 
@@ -145,12 +146,12 @@ uint64_t pinned_bytes(struct pinned *pinned)
 	return bytes;
 }
 
-int pinned_reserve(struct pinned *pinned, uint64_t size, uint64_t limit)
+int pinned_reserve(struct pinned *pinned, uint64_t size)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&pinned->lock);
-	if (sweep(pinned) + pinned->live + size > limit)
+	if (sweep(pinned) + pinned->live + size > pinned->limit)
 		r = -ENOMEM;
 	else
 		pinned->live += size;
@@ -163,6 +164,23 @@ void pinned_unreserve(struct pinned *pinned, uint64_t size)
 	pthread_mutex_lock(&pinned->lock);
 	pinned->live -= size;
 	pthread_mutex_unlock(&pinned->lock);
+}
+
+void pinned_set_limit(struct pinned *pinned, uint64_t limit)
+{
+	pthread_mutex_lock(&pinned->lock);
+	pinned->limit = limit;
+	pthread_mutex_unlock(&pinned->lock);
+}
+
+uint64_t pinned_limit(struct pinned *pinned)
+{
+	uint64_t limit;
+
+	pthread_mutex_lock(&pinned->lock);
+	limit = pinned->limit;
+	pthread_mutex_unlock(&pinned->lock);
+	return limit;
 }
 
 uint64_t pinned_all_bytes(struct pinned *pinned)

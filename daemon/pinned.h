@@ -22,7 +22,8 @@ struct slot_buffer;
 
 struct pinned {
 	pthread_mutex_t lock;
-	uint64_t live; /* bytes of pools that are not over, or not unmapped yet */
+	uint64_t limit; /* bytes of all pools */
+	uint64_t live;  /* bytes of pools that are not over, or not unmapped yet */
 	unsigned count;
 	struct pinned_pool {
 		int fd;        /* read-only description, the only one of the daemon's; -1: gone */
@@ -32,7 +33,7 @@ struct pinned {
 	} pools[PINNED_MAX];
 };
 
-void pinned_init(struct pinned *pinned);
+void pinned_init(struct pinned *pinned, uint64_t limit);
 void pinned_finish(struct pinned *pinned);
 
 /* Takes over `fd`, a read-only description of a sealed memfd of `size` bytes that is not mapped
@@ -43,9 +44,12 @@ void pinned_add(struct pinned *pinned, int fd, uint64_t size, uint64_t reserved,
 	struct slot_buffer *buffers, uint32_t buffer_count);
 
 /* Counts a pool that is about to be made, if all pools together, the pinned ones included, are
- * within `limit` then. -ENOMEM: they are not. pool_unref() takes it back, by pinned_add(). */
-int pinned_reserve(struct pinned *pinned, uint64_t size, uint64_t limit);
+ * within the limit then. -ENOMEM: they are not. pool_unref() takes it back, by pinned_add(). */
+int pinned_reserve(struct pinned *pinned, uint64_t size);
 void pinned_unreserve(struct pinned *pinned, uint64_t size);
+/* For pools that are made from now on. */
+void pinned_set_limit(struct pinned *pinned, uint64_t limit);
+uint64_t pinned_limit(struct pinned *pinned);
 /* All pools, pinned or not. */
 uint64_t pinned_all_bytes(struct pinned *pinned);
 

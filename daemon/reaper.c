@@ -44,6 +44,7 @@ static void *reaper_run(void *userdata)
 {
 	struct reaper *reaper = userdata;
 
+	(void)pthread_setname_np(pthread_self(), "reaper");
 	pthread_mutex_lock(&reaper->lock);
 	for (;;) {
 		struct reaper_entry *entry = reaper->first;

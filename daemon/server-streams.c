@@ -27,6 +27,13 @@ static struct converter *converter_of(const struct server *server, const struct 
 	return converter;
 }
 
+const char *server_stream_name(const struct server *server, const struct stream *stream)
+{
+	struct converter *converter = converter_of(server, stream);
+
+	return converter != NULL ? converter_name(converter) : "native";
+}
+
 /* ---- beginning ---- */
 
 static struct converter *find(

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
+#include "clock.h"
+#include "log-messages.h"
 #include "log.h"
 #include "message.h"
+#include "reload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +16,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 /* Connections above max_clients that are let in only to be told that it is full. While that many
@@ -31,6 +33,7 @@ void server_count_readers(struct server *server)
 	if (readers != server->reader_count)
 		camera_set_readers(server->camera, readers);
 	server->reader_count = readers;
+	service_changed(server->service);
 }
 
 /* The place of a uid, a free one if it has none yet: there is one for every connection that is let
@@ -48,6 +51,7 @@ static struct uid_count *uid_place(struct server *server, uid_t uid)
 			unused = place;
 	}
 	unused->uid = uid;
+	unused->told_full = false;
 	return unused;
 }
 
@@ -71,14 +75,33 @@ static void admit(struct server *server, struct client *client)
 		server->clients->previous = client;
 	server->clients = client;
 	server->open_count++;
-	if (server->open_count > options->max_clients)
+	if (server->open_count > options->max_clients) {
+		client->quiet = server->told_full;
+		server->told_full = true;
 		client_close(client, WIRE_CODE_BUSY,
 			"%" PRIu32 " clients are attached, which is the limit (max_clients)",
 			options->max_clients);
-	else if (place->count > options->max_clients_per_uid)
+	} else if (place->count > options->max_clients_per_uid) {
+		client->quiet = place->told_full;
+		place->told_full = true;
 		client_close(client, WIRE_CODE_BUSY,
 			"user %u has %" PRIu32 " clients, which is the limit (max_clients_per_uid)",
 			(unsigned)client->peer.uid, options->max_clients_per_uid);
+	}
+}
+
+/* Once a minute at most: clients can bring it about as often as they like. */
+static void complain_about_accepting(
+	struct server *server, const char *message_id, int error, const char *text)
+{
+	struct log_fields fields = {
+		.message_id = message_id, .camera = server->options->name, .error = error};
+	int64_t now = clock_now();
+
+	if (server->complained_ns != 0 && now - server->complained_ns < 60 * NSEC_PER_SEC)
+		return;
+	server->complained_ns = now;
+	log_event(LOG_ERR, &fields, "%s: %s", text, strerror(-error));
 }
 
 /* No fds are left: the listener would stay readable for ever. Take one connection by the fd kept in
@@ -92,7 +115,8 @@ static void accept_and_drop(struct server *server)
 	if (socket >= 0)
 		reaper_close(server->reaper, &socket, 1, NULL);
 	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	log_error("no file descriptors left for another client: raise LimitNOFILE=");
+	complain_about_accepting(server, LOG_NO_DESCRIPTORS, -EMFILE,
+		"another client could not be accepted: raise LimitNOFILE=");
 }
 
 static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -112,7 +136,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
 		return 0; /* gone again, or a passing fault: the loop comes back */
 	error = client_create(server, socket, &client);
 	if (error < 0) {
-		log_error("a client could not be accepted: %s", strerror(-error));
+		complain_about_accepting(server, NULL, error, "a client could not be accepted");
 		reaper_close(server->reaper, &socket, 1, NULL);
 		return 0;
 	}
@@ -134,8 +158,14 @@ static void bury(struct server *server)
 	while (dead != NULL) {
 		struct client *next = dead->next;
 
+		struct uid_count *place = uid_place(server, dead->peer.uid);
+
+		place->count--;
+		if (place->count < server->options->max_clients_per_uid)
+			place->told_full = false;
 		server->open_count--;
-		uid_place(server, dead->peer.uid)->count--;
+		if (server->open_count < server->options->max_clients)
+			server->told_full = false;
 		client_free(dead);
 		dead = next;
 	}
@@ -204,6 +234,8 @@ static void tell_state(struct server *server)
 	camera_snapshot(server->camera, &snapshot);
 	news = snapshot.version != server->seen_version;
 	server->seen_version = snapshot.version;
+	if (news)
+		service_changed(server->service);
 	for (struct client *client = server->clients; client != NULL; client = next) {
 		next = client->next;
 		if (news || (client->told_early && !server_is_behind(server, client->stream)))
@@ -248,12 +280,33 @@ static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+int server_change_access(struct server *server, const struct options *options)
+{
+	struct access access;
+	struct client *next;
+	int error = access_init(&access, options);
+
+	if (error < 0)
+		return error;
+	access_finish(&server->access);
+	server->access = access;
+	for (struct client *client = server->clients; client != NULL; client = next) {
+		next = client->next;
+		if (client_reads(client))
+			(void)client_check_access(client);
+	}
+	return 0;
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+	struct server *server = userdata;
+
 	(void)source;
 	(void)info;
-	(void)userdata;
-	log_warning("SIGHUP: the configuration is read at start only: restart to apply changes");
+	service_reloading(server->service);
+	reload(server);
+	service_ready(server->service);
 	return 0;
 }
 
@@ -277,7 +330,7 @@ static int add_events(struct server *server)
 	error = sd_event_add_signal(server->event, NULL, SIGINT, NULL, NULL);
 	if (error < 0)
 		return error;
-	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, NULL);
+	return sd_event_add_signal(server->event, NULL, SIGHUP, on_reload, server);
 }
 
 static void say_goodbye(struct server *server)
@@ -305,7 +358,8 @@ void server_block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int server_run(const struct options *options, struct source *source, struct listener *listener)
+int server_run(struct options *options, struct source *source, struct listener *listener,
+	struct start_history *history)
 {
 	struct server server = {.options = options,
 		.source = source,
@@ -318,11 +372,14 @@ int server_run(const struct options *options, struct source *source, struct list
 	server.send_unit_ns = announce_calibrate();
 
 	pthread_mutex_init(&server.dead_lock, NULL);
-	pinned_init(&server.pinned);
+	pinned_init(&server.pinned, options->memory_limit);
 	server.uid_counts = calloc(server.uid_count_max, sizeof *server.uid_counts);
 	error = server.uid_counts == NULL ? -ENOMEM : sd_event_new(&server.event);
 	if (error < 0)
 		goto finish_pinned;
+	error = access_init(&server.access, options);
+	if (error < 0)
+		goto unref_event;
 	server.notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server.reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (server.notify_fd < 0 || server.reserve_fd < 0) {
@@ -339,14 +396,19 @@ int server_run(const struct options *options, struct source *source, struct list
 		server.send_unit_ns, &server.camera);
 	if (error < 0)
 		goto destroy_controls;
-	error = add_events(&server);
+	error = service_create(&server, history, &server.service);
 	if (error < 0)
 		goto destroy_camera;
-	sd_notify(0, "READY=1");
+	error = add_events(&server);
+	if (error < 0)
+		goto destroy_service;
+	service_ready(server.service);
 	error = sd_event_loop(server.event); /* what sd_event_exit() was given */
-	sd_notify(0, "STOPPING=1");
+	service_stopping(server.service);
 	say_goodbye(&server);
 
+destroy_service:
+	service_destroy(server.service);
 destroy_camera:
 	camera_destroy(server.camera);
 destroy_controls:
@@ -354,6 +416,7 @@ destroy_controls:
 destroy_reaper:
 	reaper_destroy(server.reaper);
 unref_event:
+	client_log_finish(&server);
 	sd_event_source_unref(server.accept);
 	sd_event_unref(server.event);
 	if (server.notify_fd >= 0)
@@ -361,10 +424,15 @@ unref_event:
 	if (server.reserve_fd >= 0)
 		close(server.reserve_fd);
 finish_pinned:
+	access_finish(&server.access);
 	free(server.uid_counts);
 	pinned_finish(&server.pinned);
 	pthread_mutex_destroy(&server.dead_lock);
 	if (error < 0)
-		log_error("%s: %s", options->name, strerror(-error));
+		log_event(LOG_ERR,
+			&(struct log_fields){.message_id = LOG_START_FAILED,
+				.camera = options->name,
+				.error = error},
+			"%s", strerror(-error));
 	return error == EXIT_FAILURE ? -EIO : error;
 }

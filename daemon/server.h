@@ -5,12 +5,15 @@
 /* The server thread (the process's first): accepts clients, follows the camera's changes, counts.
  */
 
+#include "access.h"
 #include "camera.h"
+#include "client-log.h"
 #include "client.h"
 #include "controls.h"
 #include "listener.h"
 #include "options.h"
 #include "reaper.h"
+#include "service.h"
 #include "source.h"
 
 #include <pthread.h>
@@ -18,7 +21,8 @@
 #include <systemd/sd-event.h>
 
 struct server {
-	const struct options *options;
+	/* What the settings table marks for a reload may change, and is for this thread only. */
+	struct options *options;
 	struct source *source;
 	struct listener *listener;
 	sd_event *event;
@@ -27,6 +31,7 @@ struct server {
 	struct pinned pinned;
 	struct reaper *reaper;
 	struct controls *controls;
+	struct service *service;
 	int notify_fd;         /* eventfd: the capture thread or the reaper has news */
 	int reserve_fd;        /* given up to accept, and close, when there are no fds left */
 	int64_t send_unit_ns;  /* announce_calibrate() */
@@ -40,8 +45,13 @@ struct server {
 	struct uid_count { /* connections by uid, those that are closing included */
 		uid_t uid;
 		uint32_t count; /* 0: the place is free */
+		bool told_full; /* its next client was refused, and that was logged */
 	} * uid_counts;
 	uint32_t uid_count_max;
+	bool told_full;        /* likewise, of all clients */
+	int64_t complained_ns; /* that a client could not be accepted; 0: never */
+	struct client_log client_log;
+	struct access access;
 
 	struct converter *converters; /* derived streams; not those that are ending */
 	uint32_t converter_count;     /* those that are ending included */
@@ -56,8 +66,13 @@ struct server {
 void server_block_signals(void);
 
 /* Runs until it is told to stop (SIGTERM, SIGINT) or the source has finished. Negative errno after
- * one line on standard error. */
-int server_run(const struct options *options, struct source *source, struct listener *listener);
+ * one line on standard error. `history` is told when the run has proved good. */
+int server_run(struct options *options, struct source *source, struct listener *listener,
+	struct start_history *history);
+
+/* Other options hold for access, those of a configuration that was read again: who may not read any
+ * more is disconnected and told. -ENOMEM: nothing has changed. */
+int server_change_access(struct server *server, const struct options *options);
 
 /* ---- derived streams (server-streams.c) ---- */
 
@@ -69,6 +84,9 @@ enum wire_code server_join_stream(
 void server_leave_stream(struct server *server, struct stream *stream);
 /* Are there frames that the stream has still to make? Of the native one: no. */
 bool server_is_behind(const struct server *server, const struct stream *stream);
+
+/* The request, in canonical form; "native". */
+const char *server_stream_name(const struct server *server, const struct stream *stream);
 
 /* Steps of the event loop, for all streams. */
 void server_drop_finished_pools(struct server *server);

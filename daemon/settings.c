@@ -7,6 +7,7 @@
 #include "parse.h"
 #include "pool-layout.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,22 @@ static int set_string(const struct setting *setting, const char *text, struct op
 		return -ENOMEM;
 	free(*value);
 	*value = copy;
+	return 0;
+}
+
+/* Names or ids, separated by blanks or commas; nothing is none. Whether there are such users and
+ * groups, only the machine knows where it runs: access.h. */
+static int set_list(const struct setting *setting, const char *text, struct options *options)
+{
+	char **value = member(setting, options);
+
+	for (const char *c = text; *c != '\0'; c++)
+		if (iscntrl((unsigned char)*c) && *c != '\t')
+			return -EINVAL;
+	if (text[strspn(text, " \t,")] != '\0')
+		return set_string(setting, text, options);
+	free(*value);
+	*value = NULL;
 	return 0;
 }
 
@@ -176,7 +193,8 @@ static int set_jpeg(const struct setting *setting, const char *text, struct opti
 	return 0;
 }
 
-#define MEMBER(name) .offset = offsetof(struct options, name)
+#define MEMBER(name)                                                                               \
+	.offset = offsetof(struct options, name), .size = sizeof(((struct options *)0)->name)
 
 /* In the order of the documents. The limits of numbers are spelt out in `allowed`; the tests hold
  * the two against each other. */
@@ -319,6 +337,7 @@ const struct setting settings[] = {
 		.default_value = "no",
 		.parse = set_boolean,
 		MEMBER(always_on),
+		.reload = true,
 	},
 	{
 		.section = "Camera",
@@ -331,6 +350,7 @@ const struct setting settings[] = {
 		.parse = set_timespan,
 		MEMBER(idle_timeout_ns),
 		.max = 365 * 24 * 60 * NSEC_PER_MINUTE,
+		.reload = true,
 	},
 
 	{
@@ -344,6 +364,7 @@ const struct setting settings[] = {
 		.parse = set_timespan,
 		MEMBER(stall_timeout_ns),
 		.max = 60 * NSEC_PER_MINUTE,
+		.reload = true,
 	},
 	{
 		.section = "Camera",
@@ -365,6 +386,7 @@ const struct setting settings[] = {
 		.default_value = "no",
 		.parse = set_boolean,
 		MEMBER(publish_bad),
+		.reload = true,
 	},
 
 	{
@@ -404,6 +426,7 @@ const struct setting settings[] = {
 		MEMBER(memory_limit),
 		.min = UINT64_C(1) << 20,
 		.max = UINT64_C(1) << 40,
+		.reload = true,
 	},
 	{
 		.section = "Pool",
@@ -451,6 +474,7 @@ const struct setting settings[] = {
 		MEMBER(max_clients_per_uid),
 		.min = 1,
 		.max = 10000,
+		.reload = true,
 	},
 	{
 		.section = "Clients",
@@ -490,6 +514,31 @@ const struct setting settings[] = {
 		MEMBER(lease_min_ns),
 		.max = NSEC_PER_MINUTE,
 	},
+
+	{
+		.section = "Access",
+		.key = "users",
+		.argument = "LIST",
+		.help = "Users who may read frames, by name or number, separated by blanks or "
+			"commas. Root, the daemon's own user and group camtap-admin always may. "
+			"Left out, and groups as well: everyone who may open the socket.",
+		.allowed = "names or numbers, separated by blanks or commas",
+		.example = "alice, bob",
+		.parse = set_list,
+		MEMBER(users),
+		.reload = true,
+	},
+	{
+		.section = "Access",
+		.key = "groups",
+		.argument = "LIST",
+		.help = "Groups whose members may read frames, likewise.",
+		.allowed = "names or numbers, separated by blanks or commas",
+		.example = "lab",
+		.parse = set_list,
+		MEMBER(groups),
+		.reload = true,
+	},
 };
 const size_t setting_count = sizeof settings / sizeof settings[0];
 
@@ -511,15 +560,57 @@ const struct setting *setting_find(const char *section, const char *key)
 	return NULL;
 }
 
+int setting_apply(const struct setting *setting, const char *text, struct options *options)
+{
+	char **said = &options->said[setting - settings];
+	char *copy = strdup(text);
+	int r;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	r = setting->parse(setting, text, options);
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	free(*said);
+	*said = copy;
+	return r;
+}
+
+const char *setting_said(const struct setting *setting, const struct options *options)
+{
+	return options->said[setting - settings];
+}
+
+void setting_swap(const struct setting *setting, struct options *a, struct options *b)
+{
+	char *x = member(setting, a), *y = member(setting, b);
+	char **said_a = &a->said[setting - settings], **said_b = &b->said[setting - settings];
+	char *said = *said_a;
+
+	for (size_t i = 0; i < setting->size; i++) {
+		char byte = x[i];
+
+		x[i] = y[i];
+		y[i] = byte;
+	}
+	*said_a = *said_b;
+	*said_b = said;
+}
+
 int settings_default(struct options *options)
 {
+	options->said = calloc(setting_count, sizeof *options->said);
+	if (options->said == NULL)
+		return -ENOMEM;
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *setting = &settings[i];
 		int r;
 
 		if (setting->default_value == NULL)
 			continue;
-		r = setting->parse(setting, setting->default_value, options);
+		r = setting_apply(setting, setting->default_value, options);
 		if (r < 0)
 			return r;
 	}

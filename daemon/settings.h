@@ -10,6 +10,7 @@
  * idle_timeout is --idle-timeout. One without is an option only.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,8 +30,9 @@ struct setting {
 	/* Reads the value into the options: 0, -EINVAL, -ERANGE, -ENOMEM. NULL: the command line's
 	 * own business. */
 	int (*parse)(const struct setting *setting, const char *text, struct options *options);
-	size_t offset;     /* of the member that it sets, in struct options */
-	uint64_t min, max; /* of numbers, bytes, nanoseconds */
+	size_t offset, size; /* of the member that it sets, in struct options */
+	uint64_t min, max;   /* of numbers, bytes, nanoseconds */
+	bool reload;         /* it can change while frames come: setting_swap() is all it takes */
 };
 
 extern const struct setting settings[];
@@ -43,6 +45,13 @@ void setting_option_name(const struct setting *setting, char name[static SETTING
 
 /* The key of that section; NULL if there is none. */
 const struct setting *setting_find(const char *section, const char *key);
+
+/* Reads the value into the options, and keeps what was said. Errors of `parse`. */
+int setting_apply(const struct setting *setting, const char *text, struct options *options);
+/* What was said last, defaults included; NULL: nothing. */
+const char *setting_said(const struct setting *setting, const struct options *options);
+/* Swaps a setting whose value is one member between two structures. */
+void setting_swap(const struct setting *setting, struct options *a, struct options *b);
 
 #define SETTINGS_CONTROLS "Controls" /* the section whose keys are those of the device */
 

@@ -39,6 +39,7 @@
 #include "source-v4l2-format.h"
 #include "source-v4l2-identity.h"
 #include "source-v4l2-input.h"
+#include "source-v4l2-layout.h"
 #include "source-v4l2-queue.h"
 
 #include <errno.h>
@@ -76,17 +77,11 @@ struct source_v4l2 {
 	/* From open() to close(): */
 	struct v4l2_device device;
 	struct v4l2_choice choice;
-	struct v4l2_choice told;     /* the last choice that the log has explained */
-	struct format_layout layout; /* within the slot */
-	bool compressed, jpeg;
+	struct v4l2_choice told; /* the last choice that the log has explained */
+	struct v4l2_layout layout;
+	bool jpeg;
 	enum transfer transfer;
 	uint32_t slots_needed;
-	uint32_t frame_size; /* bytes of a slot that a frame takes at most */
-	struct {
-		uint32_t offset;   /* where in the slot the memory plane is */
-		uint32_t size;     /* bytes, a multiple of the page size */
-		uint32_t expected; /* bytes of data that a whole frame has there; compressed: 1 */
-	} memory_planes[FORMAT_PLANES_MAX];
 
 	/* From start() to stop(): */
 	struct source_slots slots;
@@ -216,69 +211,14 @@ static int format_is_wrong(struct source_v4l2 *v4l2, int error, uint32_t plane)
 		v4l2->choice.memory_planes[plane].sizeimage);
 }
 
-/* Each of the frame's planes has a memory plane of its own: they follow each other in the slot,
- * each from a page on, since some drivers write to whole pages only. */
-static int lay_out_apart(struct source_v4l2 *v4l2)
-{
-	struct v4l2_choice *choice = &v4l2->choice;
-	struct format_layout smallest;
-	int r;
-
-	r = format_layout_init(choice->fourcc, choice->width, choice->height, 0, &smallest);
-	if (r < 0 || smallest.plane_count != choice->memory_plane_count)
-		return format_is_wrong(v4l2, r < 0 ? r : -EINVAL, 0);
-	for (uint32_t i = 0; i < smallest.plane_count; i++) {
-		struct format_plane *plane = &v4l2->layout.planes[i];
-
-		plane->stride = choice->memory_planes[i].bytesperline;
-		if (plane->stride < smallest.planes[i].stride || plane->stride > FORMAT_SIZE_MAX)
-			return format_is_wrong(v4l2, -EINVAL, i);
-		plane->offset = v4l2->memory_planes[i].offset;
-		if ((uint64_t)smallest.planes[i].size / smallest.planes[i].stride * plane->stride >
-			choice->memory_planes[i].sizeimage)
-			return format_is_wrong(v4l2, -EINVAL, i);
-		plane->size = smallest.planes[i].size / smallest.planes[i].stride * plane->stride;
-		v4l2->memory_planes[i].expected = plane->size;
-	}
-	v4l2->layout.plane_count = smallest.plane_count;
-	return 0;
-}
-
-/* Where memory planes and planes of a frame are in a slot. */
 static int lay_out(struct source_v4l2 *v4l2)
 {
 	struct v4l2_choice *choice = &v4l2->choice;
-	const struct format_info *info = format_find(choice->fourcc);
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), offset = 0;
-	int r;
+	uint32_t plane;
+	int r = v4l2_layout_init(&v4l2->layout, choice, v4l2->source.exports, &plane);
 
-	v4l2->compressed = info->flags & FORMAT_COMPRESSED;
 	v4l2->jpeg = choice->fourcc == V4L2_PIX_FMT_MJPEG || choice->fourcc == V4L2_PIX_FMT_JPEG;
-	r = format_layout_init(choice->fourcc, choice->width, choice->height,
-		choice->memory_planes[0].bytesperline, &v4l2->layout);
-	if (r < 0)
-		return format_is_wrong(v4l2, r, 0);
-	if (choice->memory_planes[0].sizeimage == 0 && choice->memory_plane_count == 1)
-		choice->memory_planes[0].sizeimage = v4l2->layout.size;
-	for (uint32_t i = 0; i < choice->memory_plane_count; i++) {
-		uint64_t size = (choice->memory_planes[i].sizeimage + page - 1) / page * page;
-
-		if (v4l2->source.exports) /* apart, and as long as the driver makes them */
-			size = choice->memory_planes[i].sizeimage;
-		if (size == 0 || offset + size > FORMAT_SIZE_MAX)
-			return format_is_wrong(v4l2, -EINVAL, i);
-		v4l2->memory_planes[i].offset = v4l2->source.exports ? 0 : (uint32_t)offset;
-		v4l2->memory_planes[i].size = (uint32_t)size;
-		offset += size;
-	}
-	v4l2->frame_size = (uint32_t)offset;
-	if (choice->memory_plane_count > 1)
-		return lay_out_apart(v4l2);
-	if (!v4l2->compressed && choice->memory_planes[0].sizeimage < v4l2->layout.size)
-		return format_is_wrong(v4l2, -EINVAL, 0);
-	v4l2->memory_planes[0].expected = v4l2->compressed ? 1 : v4l2->layout.size;
-	v4l2->frame_size = choice->memory_planes[0].sizeimage;
-	return 0;
+	return r < 0 ? format_is_wrong(v4l2, r, plane) : 0;
 }
 
 /* Gives memory for a frame, laid out as a slot is, to the driver. */
@@ -288,8 +228,9 @@ static int queue_userptr(
 	struct v4l2_queue_memory memory[FORMAT_PLANES_MAX];
 
 	for (uint32_t i = 0; i < queue->plane_count; i++)
-		memory[i] = (struct v4l2_queue_memory){.data = data + v4l2->memory_planes[i].offset,
-			.size = v4l2->memory_planes[i].size};
+		memory[i] = (struct v4l2_queue_memory){
+			.data = data + v4l2->layout.memory_planes[i].offset,
+			.size = v4l2->layout.memory_planes[i].size};
 	return v4l2_queue_give(queue, index, memory);
 }
 
@@ -298,7 +239,8 @@ static int queue_userptr(
 static int try_userptr(const struct source_v4l2 *v4l2, uint32_t *ret_least)
 {
 	uint32_t last = v4l2->choice.memory_plane_count - 1;
-	size_t size = (size_t)v4l2->memory_planes[last].offset + v4l2->memory_planes[last].size;
+	size_t size = (size_t)v4l2->layout.memory_planes[last].offset +
+		      v4l2->layout.memory_planes[last].size;
 	struct v4l2_queue queue;
 	uint8_t *data;
 	int fd, r;
@@ -438,11 +380,11 @@ static void describe_format(const struct source_v4l2 *v4l2, struct source_format
 	format->xfer_func = choice->xfer_func;
 	format->rate_numerator = choice->rate_numerator;
 	format->rate_denominator = choice->rate_denominator;
-	format->frame_size = v4l2->frame_size;
-	format->plane_count = v4l2->layout.plane_count;
-	for (uint32_t i = 0; i < v4l2->layout.plane_count; i++) {
-		format->planes[i].offset = v4l2->layout.planes[i].offset;
-		format->planes[i].stride = v4l2->layout.planes[i].stride;
+	format->frame_size = v4l2->layout.frame_size;
+	format->plane_count = v4l2->layout.frame.plane_count;
+	for (uint32_t i = 0; i < v4l2->layout.frame.plane_count; i++) {
+		format->planes[i].offset = v4l2->layout.frame.planes[i].offset;
+		format->planes[i].stride = v4l2->layout.frame.planes[i].stride;
 	}
 }
 
@@ -552,8 +494,9 @@ static void explain_choice(struct source_v4l2 *v4l2)
 	if (choice->rate_denominator != 0)
 		snprintf(rate, sizeof rate, " at %.6g frames per second",
 			(double)choice->rate_numerator / choice->rate_denominator);
-	log_info("%s: %s %ux%u%s: the largest picture with at least %d frames per second that fits "
-		 "what was asked for (`camtap list --formats` shows what there is)",
+	log_event(LOG_INFO, &(struct log_fields){.camera = options->name},
+		"%s: %s %ux%u%s: the largest picture with at least %d frames per second that fits "
+		"what was asked for (`camtap list --formats` shows what there is)",
 		v4l2->device.path, name, choice->width, choice->height, rate,
 		V4L2_FORMAT_ENOUGH_RATE);
 }
@@ -748,31 +691,6 @@ static void describe(const struct v4l2_queue_frame *taken, struct source_frame *
 	frame->media_time_ns = -1;
 }
 
-/* What the driver says of the frame, made to fit into its memory. */
-static enum source_damage inspect(const struct source_v4l2 *v4l2, struct v4l2_queue_frame *taken)
-{
-	uint32_t count = v4l2->choice.memory_plane_count, bytes = 0;
-	bool whole = true;
-
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t room = v4l2->memory_planes[i].size;
-
-		if (v4l2->queue.memory == V4L2_MEMORY_MMAP &&
-			v4l2->queue.buffers[taken->index].planes[i].size < room)
-			room = (uint32_t)v4l2->queue.buffers[taken->index].planes[i].size;
-		if (taken->planes[i].offset > room ||
-			taken->planes[i].bytesused > room - taken->planes[i].offset)
-			taken->planes[i].offset = taken->planes[i].bytesused = 0;
-		bytes += taken->planes[i].bytesused;
-		whole = whole && taken->planes[i].bytesused >= v4l2->memory_planes[i].expected;
-	}
-	if (taken->flags & V4L2_BUF_FLAG_ERROR)
-		return SOURCE_DAMAGE_ERROR_FLAG;
-	if (bytes == 0)
-		return SOURCE_DAMAGE_EMPTY;
-	return whole ? SOURCE_DAMAGE_NONE : SOURCE_DAMAGE_SHORT;
-}
-
 /* Finds the slot of a frame that came out of the driver, and brings the frame into it. */
 static int fill_slot(
 	struct source_v4l2 *v4l2, struct v4l2_queue_frame *taken, struct source_frame *frame)
@@ -787,41 +705,13 @@ static int fill_slot(
 	frame->slot = slot_queue_pop(&v4l2->waiting);
 	for (uint32_t i = 0; i < v4l2->choice.memory_plane_count; i++) {
 		const uint8_t *from = v4l2->queue.buffers[taken->index].planes[i].data;
-		uint8_t *to = v4l2->slots.slots[frame->slot] + v4l2->memory_planes[i].offset;
+		uint8_t *to = v4l2->slots.slots[frame->slot] + v4l2->layout.memory_planes[i].offset;
 
 		memcpy(to, from + taken->planes[i].offset, taken->planes[i].bytesused);
 		taken->planes[i].offset = 0;
 	}
 	r = v4l2_queue_give(&v4l2->queue, taken->index, NULL);
 	return r < 0 ? v4l2_device_fail(&v4l2->device, r, "queueing a buffer") : 0;
-}
-
-/* Where the frame's planes are in its slot. */
-static void locate_planes(const struct source_v4l2 *v4l2, const struct v4l2_queue_frame *taken,
-	struct source_frame *frame)
-{
-	bool apart = v4l2->choice.memory_plane_count > 1;
-
-	frame->plane_count = v4l2->layout.plane_count;
-	for (uint32_t i = 0; i < v4l2->layout.plane_count; i++) {
-		const struct format_plane *plane = &v4l2->layout.planes[i];
-		uint32_t memory = apart ? i : 0, begin = taken->planes[memory].offset;
-		/* of this plane, counted from its beginning */
-		uint32_t before = apart ? 0 : plane->offset,
-			 bytes = taken->planes[memory].bytesused;
-
-		bytes = bytes > before ? bytes - before : 0;
-		if (!v4l2->compressed && bytes > plane->size)
-			bytes = plane->size;
-		frame->planes[i].offset = plane->offset + begin;
-		frame->planes[i].bytesused = bytes;
-		frame->planes[i].stride = plane->stride;
-		frame->planes[i].memory = v4l2->transfer == TRANSFER_DMABUF ? memory : 0;
-		if (v4l2->transfer == TRANSFER_DMABUF)
-			frame->bytesused += bytes;
-		else if (bytes > 0)
-			frame->bytesused = frame->planes[i].offset + bytes;
-	}
 }
 
 /* A JPEG ends where it says, without what the driver left behind it. */
@@ -875,13 +765,13 @@ static int capture_take(struct source *source, struct source_frame *ret_frame)
 
 	v4l2->lost += sequence_advance(&v4l2->sequence, taken.sequence);
 	describe(&taken, &frame);
-	frame.damage = inspect(v4l2, &taken);
+	frame.damage = v4l2_layout_inspect(&v4l2->layout, &v4l2->queue, &taken);
 	r = fill_slot(v4l2, &taken, &frame);
 	if (r < 0)
 		return r;
 	if (frame.damage == SOURCE_DAMAGE_NONE && v4l2->jpeg)
 		frame.damage = inspect_jpeg(v4l2, &taken, frame.slot);
-	locate_planes(v4l2, &taken, &frame);
+	v4l2_layout_locate(&v4l2->layout, &taken, &frame);
 	if (frame.damage != SOURCE_DAMAGE_NONE) {
 		*ret_frame = frame;
 		return SOURCE_CORRUPT;

@@ -161,6 +161,21 @@ static json_t *expelled_to_json(const struct server *server)
 		number64(expelled[WIRE_CODE_SLOW_WAKE]));
 }
 
+/* As configured; null where nothing was said. */
+static json_t *access_to_json(const struct options *options)
+{
+	const char *lists[] = {options->users, options->groups};
+	char texts[2][SOURCE_TEXT_SIZE];
+
+	for (size_t i = 0; i < 2; i++) {
+		if (lists[i] == NULL)
+			continue;
+		message_printable(texts[i], sizeof texts[i], lists[i], strlen(lists[i]));
+		lists[i] = texts[i];
+	}
+	return json_pack("{s:s?, s:s?}", "users", lists[0], "groups", lists[1]);
+}
+
 char *status_document(struct server *server)
 {
 	const struct options *options = server->options;
@@ -186,6 +201,7 @@ char *status_document(struct server *server)
 		"daemon", "version", CAMTAP_VERSION, "pid", (int)getpid());
 	if (document == NULL)
 		return NULL;
+	json_object_set_new(document, "access", access_to_json(options));
 	text = json_dumps(document, JSON_COMPACT);
 	json_decref(document);
 	return text;

@@ -236,6 +236,7 @@ enum wire_code {
 	WIRE_CODE_SLOW_WAKE = 8, /* waking this client takes too long */
 	WIRE_CODE_INTERNAL =
 		9, /* the daemon could not (out of memory, of fds ...); may be tried again */
+	WIRE_CODE_CONFIGURATION = 10, /* REFUSED: its configuration is wrong, as the text says */
 };
 
 /* REFUSED and BYE. */

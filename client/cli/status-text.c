@@ -4,6 +4,7 @@
 #include "terminal.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,19 @@ static void print_daemon(FILE *stream, const json_t *status)
 		get_text(daemon, "pid", pid, sizeof(pid)));
 }
 
+/* Who may read, if not everyone who may open the socket. */
+static void print_access(FILE *stream, const json_t *status)
+{
+	const json_t *access = json_object_get(status, "access");
+	char users[TEXT_SIZE], groups[TEXT_SIZE];
+
+	get_text(access, "users", users, sizeof(users));
+	get_text(access, "groups", groups, sizeof(groups));
+	if (users[0] || groups[0])
+		fprintf(stream, "  access    %s%s%s%s%s\n", users[0] ? "users " : "", users,
+			users[0] && groups[0] ? "; " : "", groups[0] ? "groups " : "", groups);
+}
+
 static void print_format(FILE *stream, const json_t *format)
 {
 	char fourcc[CELL_SIZE], width[CELL_SIZE], height[CELL_SIZE];
@@ -171,29 +185,56 @@ static void print_counters(FILE *stream, const json_t *stream_object)
 	fputc('\n', stream);
 }
 
+enum column_kind {
+	COLUMN_TEXT,
+	COLUMN_NUMBER,
+	COLUMN_TIME,
+	COLUMN_USER, /* the name of a uid */
+};
+
 static const struct {
 	const char *title, *key;
-	bool right; /* numbers */
-	bool time;
+	enum column_kind kind;
 } columns[] = {
-	{"CLIENT", "name", false, false},
-	{"PID", "pid", true, false},
-	{"UID", "uid", true, false},
-	{"PROGRAM", "program", false, false},
-	{"MODE", "mode", false, false},
-	{"LEASES", "leases", true, false},
-	{"MISSED", "missed", true, false},
-	{"REVOKED", "revoked", true, false},
-	{"SINCE", "since_realtime_ns", false, true},
+	{"CLIENT", "name", COLUMN_TEXT},
+	{"PID", "pid", COLUMN_NUMBER},
+	{"UID", "uid", COLUMN_NUMBER},
+	{"USER", "uid", COLUMN_USER},
+	{"PROGRAM", "program", COLUMN_TEXT},
+	{"MODE", "mode", COLUMN_TEXT},
+	{"LEASES", "leases", COLUMN_NUMBER},
+	{"MISSED", "missed", COLUMN_NUMBER},
+	{"REVOKED", "revoked", COLUMN_NUMBER},
+	{"SINCE", "since_realtime_ns", COLUMN_TIME},
 };
+
+/* Users of a network are looked up here, not in the daemon: that can take a while. */
+static void get_user(const json_t *client, const char *key, char cell[CELL_SIZE])
+{
+	const json_t *uid = json_object_get(client, key);
+	const struct passwd *user =
+		json_is_integer(uid) ? getpwuid((uid_t)json_integer_value(uid)) : NULL;
+
+	snprintf(cell, CELL_SIZE, "%s", user ? user->pw_name : "");
+	terminal_printable(cell);
+}
 
 static const char *get_cell(const json_t *client, size_t column, char cell[CELL_SIZE])
 {
-	if (columns[column].time)
-		get_time(client, columns[column].key, cell, CELL_SIZE);
+	const char *key = columns[column].key;
+
+	if (columns[column].kind == COLUMN_TIME)
+		get_time(client, key, cell, CELL_SIZE);
+	else if (columns[column].kind == COLUMN_USER)
+		get_user(client, key, cell);
 	else
-		get_text(client, columns[column].key, cell, CELL_SIZE);
+		get_text(client, key, cell, CELL_SIZE);
 	return cell[0] ? cell : "-";
+}
+
+static int get_alignment(size_t column, int width)
+{
+	return columns[column].kind == COLUMN_NUMBER ? width : -width;
 }
 
 static void print_clients(FILE *stream, const json_t *clients)
@@ -216,14 +257,13 @@ static void print_clients(FILE *stream, const json_t *clients)
 	}
 	fputs("   ", stream);
 	for (size_t i = 0; i < ELEMENTS(columns); i++)
-		fprintf(stream, " %*s", columns[i].right ? widths[i] : -widths[i],
-			columns[i].title);
+		fprintf(stream, " %*s", get_alignment(i, widths[i]), columns[i].title);
 	fputc('\n', stream);
 	json_array_foreach(clients, index, client)
 	{
 		fputs("   ", stream);
 		for (size_t i = 0; i < ELEMENTS(columns); i++)
-			fprintf(stream, " %*s", columns[i].right ? widths[i] : -widths[i],
+			fprintf(stream, " %*s", get_alignment(i, widths[i]),
 				get_cell(client, i, cell));
 		fputc('\n', stream);
 	}
@@ -239,6 +279,7 @@ void status_text_print(FILE *stream, const json_t *status)
 
 	print_head(stream, status);
 	print_source(stream, status);
+	print_access(stream, status);
 	print_daemon(stream, status);
 	json_array_foreach(streams, index, object)
 	{

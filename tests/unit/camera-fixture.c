@@ -249,7 +249,7 @@ struct camera_bench *camera_bench_new(void)
 		.lease_min_ns = 1,
 		.wait_readers = 1,
 		.stall_timeout_ns = 30 * NSEC_PER_MSEC};
-	pinned_init(&bench->pinned);
+	pinned_init(&bench->pinned, bench->options.memory_limit);
 	fake_source_init(&bench->fake, on_call, bench);
 	pthread_mutex_init(&bench->lock, NULL);
 	bench->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -1078,6 +1079,15 @@ static void hz_ends_early(void **state)
 
 /* ---- info ---- */
 
+/* The machine's users are the test's. */
+struct passwd *getpwuid(uid_t uid)
+{
+	static char name[] = "alice";
+	static struct passwd alice = {.pw_name = name, .pw_uid = 1000};
+
+	return uid == 1000 ? &alice : NULL;
+}
+
 static const char document[] =
 	"{\"schema\":1,\"camera\":\"front\",\"state\":\"streaming\",\"reason\":\"\","
 	"\"since_realtime_ns\":\"1795255872123456000\","
@@ -1092,7 +1102,9 @@ static const char document[] =
 	"\"clients\":[{\"name\":\"faces\\u001b[2J\",\"pid\":42,\"uid\":1000,\"program\":\"face_"
 	"detect\","
 	"\"mode\":\"read\",\"leases\":2,\"missed\":\"5\",\"since_realtime_ns\":"
-	"\"1795255872123456000\"}]}],"
+	"\"1795255872123456000\"},"
+	"{\"name\":\"\",\"pid\":43,\"uid\":1001,\"program\":\"\",\"mode\":\"read\"}]}],"
+	"\"access\":{\"users\":\"alice, bob\",\"groups\":null},"
 	"\"observers\":[],\"from the future\":{\"rate\":59.94},"
 	"\"daemon\":{\"version\":\"0.1.0\",\"pid\":41}}";
 
@@ -1125,14 +1137,17 @@ static void info_is_readable(void **state)
 		"front: streaming since 2026-11-21 10:11:12\n"
 		"  source    /dev/video0 (v4l2)\n"
 		"  transfer  zero-copy (USERPTR)\n"
+		"  access    users alice, bob\n"
 		"  daemon    camtapd 0.1.0, pid 41\n"
 		"  stream native: MJPG 1920x1080, 29.97 fps\n"
 		"    pool    12 slots, 25.2 MB, epoch 18446744073709551615\n"
 		"    frames  published 1234, dropped_driver 3\n"
-		"    CLIENT    PID  UID PROGRAM     MODE LEASES MISSED REVOKED SINCE              "
-		"\n"
-		"    faces?[2J  42 1000 face_detect read      2      5       - 2026-11-21 "
-		"10:11:12\n");
+		"    CLIENT    PID  UID USER  PROGRAM     MODE LEASES MISSED REVOKED SINCE         "
+		"     \n"
+		"    faces?[2J  42 1000 alice face_detect read      2      5       - 2026-11-21 "
+		"10:11:12\n"
+		"    -          43 1001 -     -           read      -      -       - -             "
+		"     \n");
 }
 
 static void info_bears_what_is_missing(void **state)

@@ -263,6 +263,25 @@ static const char *apply(struct fixture *f)
 	return log;
 }
 
+/* A reload: "NAME=VALUE"s of the configuration, up to a NULL. Returns when the worker has set them;
+ * what it complains of is not looked at. */
+static void configure(struct fixture *f, const char *const *controls)
+{
+	control_list_finish(&f->options.controls);
+	for (; *controls != NULL; controls++) {
+		char name[CONTROL_NAME_SIZE] = "";
+
+		memcpy(name, *controls, strcspn(*controls, "="));
+		assert_int_equal(
+			control_list_set(&f->options.controls, name, strchr(*controls, '=') + 1),
+			0);
+	}
+	assert_int_equal(controls_configure(f->controls, &f->options.controls), 0);
+	assert_answer(f, submit(f, 1, NULL), 0, "");
+}
+
+#define CONFIGURE(f, ...) configure(f, (const char *const[]){__VA_ARGS__, NULL})
+
 static void forget_values(void)
 {
 	device.automatic = 1;
@@ -308,8 +327,7 @@ static void the_configuration_comes_first(void **state)
 {
 	struct fixture *f = *state;
 
-	control_list_set(&f->options.controls, "auto", "0");
-	control_list_set(&f->options.controls, "gain", "1");
+	CONFIGURE(f, "auto=0", "gain=1");
 	assert_string_equal(apply(f), "");
 	assert_int_equal(device.gain, 1);
 	assert_answer(f, submit(f, 1, "gain=2"), 0, "");
@@ -318,9 +336,29 @@ static void the_configuration_comes_first(void **state)
 	assert_int_equal(device.gain, 2);
 	/* by hand, and then back to the automatic mode: nothing to complain about */
 	assert_answer(f, submit(f, 1, "auto=1"), 0, "");
-	control_list_remove(&f->options.controls, "gain");
-	control_list_remove(&f->options.controls, "auto");
+	CONFIGURE(f, NULL);
 	assert_string_equal(apply(f), "");
+}
+
+/* What a reload brings is set at once, but for what was so before, and is not remembered for ever.
+ */
+static void a_reload_sets_what_is_new(void **state)
+{
+	struct fixture *f = *state;
+
+	CONFIGURE(f, "auto=0", "gain=1");
+	assert_int_equal(device.gain, 1);
+	device.gain = 5; /* by somebody else */
+	CONFIGURE(f, "auto=0", "gain=1", "press=1");
+	assert_int_equal(device.gain, 5);
+	assert_int_equal(device.presses, 1);
+	CONFIGURE(f, "auto=0", "gain=2");
+	assert_int_equal(device.gain, 2);
+	CONFIGURE(f, NULL);
+	forget_values();
+	assert_string_equal(apply(f), "");
+	assert_int_equal(device.automatic, 1);
+	assert_int_equal(device.gain, 0);
 }
 
 static void complaints_are_logged_once(void **state)
@@ -330,12 +368,12 @@ static void complaints_are_logged_once(void **state)
 		"automatic mode that decides it first\n";
 	struct fixture *f = *state;
 
-	control_list_set(&f->options.controls, "gain", "1");
+	CONFIGURE(f, "gain=1");
 	assert_string_equal(apply(f), line);
 	assert_string_equal(apply(f), "");
-	control_list_set(&f->options.controls, "x", "1");
+	CONFIGURE(f, "gain=1", "x=1");
 	assert_non_null(strstr(apply(f), "control x: no such control; there are"));
-	control_list_remove(&f->options.controls, "x");
+	CONFIGURE(f, "gain=1");
 	assert_string_equal(apply(f), line);
 	device.automatic = 0;
 	assert_string_equal(apply(f), "");
@@ -409,8 +447,7 @@ static void setting_and_opening_at_once(void **state)
 	struct fixture *f = *state;
 	uint64_t set;
 
-	control_list_set(&f->options.controls, "auto", "0");
-	control_list_set(&f->options.controls, "gain", "1");
+	CONFIGURE(f, "auto=0", "gain=1");
 	device.automatic = 0;
 	hold(9);
 	set = submit(f, 1, "gain=9");
@@ -502,6 +539,7 @@ int main(void)
 		TEST(what_was_set_is_set_again),
 		TEST(what_failed_changes_nothing),
 		TEST(the_configuration_comes_first),
+		TEST(a_reload_sets_what_is_new),
 		TEST(complaints_are_logged_once),
 		TEST(a_slow_device_keeps_nobody),
 		TEST(sets_go_before_lists),

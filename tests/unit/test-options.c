@@ -422,7 +422,7 @@ static void wrong_lines_are_named(void **state)
 		{"[Pool]\nslot = 3\n[Nonsense]\nx=y\nz\n", unknown_key},
 		{"[pool]\nslots = 3\n",
 			"@/x.conf:2: no such section: [pool]; there are [Camera], [Pool], "
-			"[Clients] and [Controls]"},
+			"[Clients], [Access] and [Controls]"},
 		{"[Controls]\nbrightness =\n",
 			"@/x.conf:2: brightness: the value is missing or too long"},
 		{"[Controls]\nBrightness = 1\n",
@@ -432,7 +432,7 @@ static void wrong_lines_are_named(void **state)
 		{"[Controls]\na\n", "@/x.conf:2: must be [SECTION] or KEY = VALUE"},
 		{"\n# c\nslots = 3\n", "@/x.conf:3: slots belongs into section [Pool]"},
 		{"slot = 3\n", "@/x.conf:1: slot stands in no section; there are [Camera], [Pool], "
-			       "[Clients] and [Controls]"},
+			       "[Clients], [Access] and [Controls]"},
 		{"[Camera]\nslots = 3\n", "@/x.conf:2: slots belongs into section [Pool]"},
 		{"[Camera]\nname = y\n",
 			"@/x.conf:2: no such key: name; section [Camera] has source socket "
@@ -812,6 +812,66 @@ static void the_man_page_is_the_table(void **state)
 	free(page);
 }
 
+/* Its section on reloading names every key that can be reloaded, and no other. */
+static void the_man_page_knows_what_is_reloaded(void **state)
+{
+	char *page = read_document("docs/camtapd.8.scd");
+	char *section = strstr(page, "\n# RELOADING\n"), *end;
+
+	(void)state;
+	assert_non_null(section);
+	end = strstr(section + 2, "\n# ");
+	assert_non_null(end);
+	*end = '\0';
+	for (size_t i = 0; i < setting_count; i++) {
+		char *key = NULL;
+
+		append(&key, "*%s*", settings[i].key);
+		if (settings[i].reload != (strstr(section, key) != NULL))
+			fail_msg("%s: reloaded or not?", key);
+		free(key);
+	}
+	free(page);
+}
+
+static void what_was_said_is_kept(void **state)
+{
+	struct fixture *fixture = *state;
+	struct options *options = &fixture->options;
+	const struct setting *size = setting_find("Camera", "size");
+	const struct setting *timeout = setting_find("Camera", "idle_timeout");
+	struct options other;
+
+	write_file(fixture, "x.conf", "[Camera]\nidle_timeout = 90s\nsize = 640x480\n");
+	assert_int_equal(read_options(fixture, "--name=x|--source=-|--size=320x240"), OPTIONS_RUN);
+	assert_string_equal(setting_said(size, options), "320x240");
+	assert_string_equal(setting_said(timeout, options), "90s");
+	assert_string_equal(setting_said(setting_find("Camera", "loop"), options), "no");
+	assert_null(setting_said(setting_find("Camera", "rate"), options));
+	other = *options;
+	*options = (struct options){0};
+	assert_int_equal(
+		read_options(fixture, "--name=x|--source=-|--idle-timeout=7s"), OPTIONS_RUN);
+	setting_swap(timeout, options, &other);
+	assert_string_equal(setting_said(timeout, options), "90s");
+	assert_int_equal(options->idle_timeout_ns, UINT64_C(90000000000));
+	assert_string_equal(setting_said(timeout, &other), "7s");
+	assert_int_equal(other.idle_timeout_ns, UINT64_C(7000000000));
+	options_finish(&other);
+}
+
+/* What a reload takes over is one member, which no other setting sets. */
+static void what_is_reloaded_is_one_member(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < setting_count; i++)
+		for (size_t j = 0; j < setting_count && settings[i].reload; j++) {
+			assert_true(settings[i].size > 0);
+			assert_true(i == j || settings[j].size == 0 ||
+				    settings[i].offset != settings[j].offset);
+		}
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_init, fixture_finish)
@@ -831,6 +891,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_table_is_complete),
 		TEST(the_example_is_the_table),
 		cmocka_unit_test(the_man_page_is_the_table),
+		cmocka_unit_test(the_man_page_knows_what_is_reloaded),
+		cmocka_unit_test(what_is_reloaded_is_one_member),
+		TEST(what_was_said_is_kept),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--print-example") == 0) {

@@ -66,7 +66,7 @@ static void counts_while_somebody_holds_it(void **state)
 	int own, client, before = count_fds();
 
 	(void)state;
-	pinned_init(&pinned);
+	pinned_init(&pinned, 10000);
 	make_memfd(8192, &own, &client);
 	pinned_add(&pinned, own, 8192, 0, NULL, 0);
 	assert_int_equal(pinned_bytes(&pinned), 8192);
@@ -83,17 +83,17 @@ static void counts_what_lives_and_what_is_pinned(void **state)
 	int own, client;
 
 	(void)state;
-	pinned_init(&pinned);
-	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), 0);
-	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), -ENOMEM);
+	pinned_init(&pinned, 10000);
+	assert_int_equal(pinned_reserve(&pinned, 8192), 0);
+	assert_int_equal(pinned_reserve(&pinned, 8192), -ENOMEM);
 	assert_int_equal(pinned_all_bytes(&pinned), 8192);
 	make_memfd(8192, &own, &client);
 	pinned_add(&pinned, own, 8192, 8192, NULL, 0);
 	assert_int_equal(pinned_all_bytes(&pinned), 8192);
-	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), -ENOMEM);
+	assert_int_equal(pinned_reserve(&pinned, 8192), -ENOMEM);
 	close(client);
 	assert_int_equal(pinned_all_bytes(&pinned), 0);
-	assert_int_equal(pinned_reserve(&pinned, 8192, 10000), 0);
+	assert_int_equal(pinned_reserve(&pinned, 8192), 0);
 	pinned_unreserve(&pinned, 8192);
 	assert_int_equal(pinned_all_bytes(&pinned), 0);
 	pinned_finish(&pinned);
@@ -105,7 +105,7 @@ static void counts_buffers_of_their_own(void **state)
 	int own, client, before = count_fds();
 
 	(void)state;
-	pinned_init(&pinned);
+	pinned_init(&pinned, 10000);
 	make_memfd(4096, &own, &client);
 	pinned_add(&pinned, own, 4096, 0, make_buffers(3, 1000), 3);
 	assert_int_equal(pinned_bytes(&pinned), 4096 + 6000);
@@ -122,7 +122,7 @@ static void keeps_few_fds(void **state)
 	int before = count_fds();
 
 	(void)state;
-	pinned_init(&pinned);
+	pinned_init(&pinned, 10000);
 	for (unsigned i = 0; i < 2 * PINNED_MAX; i++) {
 		int own, client;
 

@@ -17,6 +17,9 @@
  *   --hold-frames K   holds up to K frames (default 1)
  *   --hold-ms T       holds each frame for T milliseconds, or until it is revoked (default 0)
  *   --unlocked        gives each frame back before it looks: the wrong way, which must be caught
+ *
+ * Where a new epoch begins (the daemon was started anew), it says how long it was without frames:
+ * from having the last one in hand to having the next.
  */
 
 #include "camtap.h"
@@ -49,6 +52,8 @@ struct report {
 	uint64_t first, last; /* frame ids */
 	int64_t worst_gap_ns; /* between the publications of consecutive frames */
 	int64_t publish_time_ns;
+	uint64_t epoch, epochs, epoch_frames; /* frames of the epoch */
+	int64_t seen_ns, epoch_gap_ns;
 };
 
 struct held {
@@ -81,10 +86,13 @@ static void print_report(const struct reader *reader)
 	printf("{\"frames\": %" PRIu64 ", \"missed\": %" PRIu64 ", \"torn\": %" PRIu64
 	       ", \"stale\": %" PRIu64 ", \"events\": %" PRIu64 ", \"first\": %" PRIu64
 	       ", \"last\": %" PRIu64 ", \"late\": %" PRIu64 ", \"worst_gap_ms\": %.3f"
-	       ", \"order_errors\": %" PRIu64 ", \"held\": %u, \"error\": %d, \"text\": \"%s\"}\n",
+	       ", \"order_errors\": %" PRIu64 ", \"held\": %u, \"epochs\": %" PRIu64
+	       ", \"epoch_frames\": %" PRIu64
+	       ", \"epoch_gap_ms\": %.3f, \"error\": %d, \"text\": \"%s\"}\n",
 		report->frames, camtap_missed(reader->camera), report->torn, report->stale,
 		report->events, report->first, report->last, report->late,
 		(double)report->worst_gap_ns / 1e6, report->order_errors, reader->held_count,
+		report->epochs, report->epoch_frames, (double)report->epoch_gap_ns / 1e6,
 		-reader->error, camtap_error_text(reader->camera));
 	fflush(stdout);
 }
@@ -105,6 +113,22 @@ static bool picture_init(struct reader *reader, const struct camtap_frame *frame
 static bool whole(const struct reader *reader, uint32_t sequence, const uint8_t *pixels)
 {
 	return reader->picture == NULL || picture_verify(reader->picture, sequence, pixels);
+}
+
+/* Ids begin anew with each epoch, and nothing is said to be missed between two of them. */
+static void look_at_epoch(struct report *report, const struct camtap_frame *frame)
+{
+	int64_t now = now_ns();
+
+	if (camtap_frame_epoch(frame) != report->epoch) {
+		if (report->epochs++ > 0)
+			report->epoch_gap_ns = now - report->seen_ns;
+		report->epoch = camtap_frame_epoch(frame);
+		report->epoch_frames = 0;
+		report->first = report->last = 0;
+	}
+	report->epoch_frames++;
+	report->seen_ns = now;
 }
 
 /* Ids count up by one, and what they skip is said to be missed; publications follow each other. */
@@ -168,6 +192,7 @@ static void on_frame(struct reader *reader, struct camtap_frame *frame)
 
 	if (arguments->verify && reader->picture == NULL && !picture_init(reader, frame))
 		reader->error = -ENOTSUP;
+	look_at_epoch(&reader->report, frame);
 	look_at_order(&reader->report, frame);
 	if (arguments->unlocked) {
 		look_unlocked(reader, frame);
