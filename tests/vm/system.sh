@@ -334,6 +334,13 @@ no_cameras() {
 		fail "$(ls -l /dev/camtap)"
 }
 
+# Its driver was loaded as early as systemd does that.
+at_boot() {
+	is_active $VIVID || fail "$(systemctl status camtapd@$VIVID.service)"
+	systemctl show --value -p ActiveEnterTimestampMonotonic multi-user.target camtapd@$VIVID.service
+	$READER camtap hz $VIVID --count 5 >/tmp/output 2>&1 || fail "$(cat /tmp/output)"
+}
+
 mkdir -p /etc/camtap
 printf '[Camera]\nsize = 320x180\nrate = 15\nidle_timeout = 1s\n' >/etc/camtap/camtapd.conf
 modprobe -a uvcvideo vhci_hcd || fail "no USB cameras"
