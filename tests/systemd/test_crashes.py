@@ -13,7 +13,7 @@ FIRST = True  # times are measured
 
 READERS = 16
 GOOD_FRAMES = 75  # at 60 a second: a run of more than a second, after which the next start does not wait
-ADDED_P99_MS = 50
+ADDED_MS = 50  # what camtap may add to it
 WATCHDOG_S = 1.0
 NOTICED_S = 1.5 * WATCHDOG_S + 0.05
 
@@ -29,46 +29,55 @@ def await_epoch(reader, epoch, frames):
     return wait_for(report, f"frames of epoch {epoch}", interval=0.05)
 
 
-def quantiles(values):
-    values = sorted(values)
-    at = [(name, values[min(len(values) - 1, int(len(values) * share))])
-          for name, share in (("min", 0), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1))]
-    return dict(at), " ".join(f"{name} {value:.1f}" for name, value in at)
+def quantile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def restart_times(machine, count):
-    """What systemd takes from a kill until it runs a program again in the same sandbox, in ms: one that does
-    nothing. It is the bigger part of a gap: on an idle machine half of it is the sandbox's mounts."""
-    unit = service("nothing")
-    machine.drop_in(unit, "[Service]", "Type=exec", "WatchdogSec=0", "ExecStart=", "ExecStart=/bin/sleep infinity")
-    machine.systemctl("start", unit)
-    times = []
-    for _ in range(count):
+def distribution(values):
+    return " ".join(f"{name} {quantile(values, share):.1f}" for name, share in
+                    (("min", 0), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1)))
+
+
+class Nothing:
+    """A service that does nothing, in the same sandbox: what systemd and the kernel take to start it again
+    is in every gap, and more than all the rest."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.unit = service("nothing")
+        machine.drop_in(self.unit, "[Service]", "Type=exec", "WatchdogSec=0", "ExecStart=",
+                        "ExecStart=/bin/sleep infinity")
+        machine.systemctl("start", self.unit)
+
+    def restart_time(self):
+        """From SIGKILL until its program runs again, in ms."""
         killed = time.monotonic()
-        os.kill(machine.process(unit), signal.SIGKILL)
+        os.kill(self.machine.process(self.unit), signal.SIGKILL)
 
         def started():
-            at = int(machine.show(unit, "ActiveEnterTimestampMonotonic")) / 1e6
+            at = int(self.machine.show(self.unit, "ActiveEnterTimestampMonotonic")) / 1e6
             return at if at > killed else None
 
-        times.append(1e3 * (wait_for(started, "the next start", interval=0.1) - killed))
-    machine.systemctl("stop", "camtapd@nothing.socket")
-    return times
+        return 1e3 * (wait_for(started, "the next start", interval=0.1) - killed)
 
 
-@pytest.mark.parametrize("kills", (15, pytest.param(100, marks=pytest.mark.long)))
-@pytest.mark.limit(400)
-def test_killed_under_sixteen_readers(machine, kills):
+@pytest.mark.parametrize("kills,share", (
+    (15, 0.9),  # the 99th percentile would be the worst of them, which may be anybody's fault
+    pytest.param(100, 0.99, marks=pytest.mark.long)))
+@pytest.mark.limit(600)
+def test_killed_under_sixteen_readers(machine, kills, share):
     """Each reader resumes each time; no frame is torn, none has an error. A gap is from the last frame in a
     reader's hand to the next one."""
     name = f"killed-{kills}"
+    nothing = Nothing(machine)
     machine.start_camera(name, "size = 640x360", "rate = 60")
     readers = [machine.reader(name, "--verify", "--name", f"reader-{number}") for number in range(READERS)]
-    gaps = []
+    gaps, without = [], []
     for epoch in range(1, kills + 2):
         reports = [await_epoch(reader, epoch, GOOD_FRAMES) for reader in readers]
         if epoch > 1:
             gaps += [report["epoch_gap_ms"] for report in reports]
+            without.append(nothing.restart_time())
         if epoch <= kills:
             os.kill(machine.process(service(name)), signal.SIGKILL)
     for reader in readers:
@@ -77,12 +86,10 @@ def test_killed_under_sixteen_readers(machine, kills):
         assert report["epochs"] == kills + 1
     assert machine.show(service(name), "NRestarts") == str(kills)
     assert machine.show(f"camtapd@{name}.socket", "ActiveState") == "active"
-    machine.systemctl("stop", f"camtapd@{name}.socket")
-    without, text = quantiles(restart_times(machine, 10))
-    print(f"systemd alone, ms: {text}")
-    gap, text = quantiles(gaps)
-    print(f"gaps of {len(gaps)}, ms: {text}")
-    assert gap["p99"] - without["p50"] <= ADDED_P99_MS
+    machine.systemctl("stop", "camtapd@nothing.socket", f"camtapd@{name}.socket")
+    print(f"{len(gaps)} gaps, ms: {distribution(gaps)}")
+    print(f"a program that does nothing, started again, ms: {distribution(without)}")
+    assert quantile(gaps, share) - quantile(without, share) <= ADDED_MS
 
 
 class Hang:
