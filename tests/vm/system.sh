@@ -17,6 +17,7 @@ STRANGER="/usr/bin/setpriv --reuid=stranger --regid=stranger --init-groups"
 
 socket_of() { echo "/run/camtap/$1/socket"; }
 is_active() { systemctl is-active --quiet "camtapd@$1.service"; }
+is_off() { [ "$(systemctl is-active "camtapd@$1.service")" = inactive ]; } # nor starting
 main_pid() { systemctl show --value -p MainPID "camtapd@$1.service"; }
 
 # state NAME
@@ -30,7 +31,7 @@ journal() { journalctl --quiet --output cat --unit "camtapd@$1.service"; }
 
 # The services that run, in order.
 instances() {
-	systemctl list-units --plain --no-legend --state active 'camtapd@*.service' |
+	systemctl list-units --plain --no-legend --state active,activating 'camtapd@*.service' |
 		sed 's/^camtapd@\(.*\)\.service .*/\1/' | sort
 }
 
@@ -221,7 +222,7 @@ twins() {
 	reader_start 2 $PORT_1
 	within 20 has_frame 3 1
 	within 20 has_frame 1000003 2
-	udevadm trigger --settle --subsystem-match=video4linux # as a package's installation does
+	udevadm trigger --settle --action=add --subsystem-match=video4linux # as an installation does
 	udevadm settle
 	names_are $USB $PORT_1
 	# the later one comes first, and the name that both could have is free
@@ -288,6 +289,27 @@ named_by_a_rule() {
 	udevadm control --reload
 }
 
+device_is_active() { systemctl is-active --quiet "$(systemd-escape -p --suffix device "$1")"; }
+device_is_gone() { ! device_is_active "$1"; }
+
+# A camera that was stopped is off until it is plugged in again, whatever else udev looks at.
+stopped() {
+	rm -rf /run/camtap-names
+	camera a plug 0
+	names_are $USB
+	systemctl stop camtapd@$USB.socket
+	is_off $USB || fail "it is on"
+	udevadm trigger --settle --subsystem-match=video4linux
+	camera a unplug
+	# systemd has seen one after the other
+	within 10 device_is_gone /dev/camtap/$USB
+	is_off $USB || fail "it is on again"
+	camera a plug
+	names_are $USB
+	camera a unplug
+	within 10 is_gone /dev/camtap/$USB
+}
+
 # Masking the rule turns all of this off.
 masked() {
 	stop_all
@@ -349,7 +371,7 @@ camera_start b --first-frame 1000000
 systemctl is-system-running --wait >/dev/null
 failed=0
 for case in ${*:-waiting_for_the_first_camera plugged_in readers devices unbound replugged twins \
-	twins_from_the_start named_by_a_rule masked no_cameras}; do
+	twins_from_the_start named_by_a_rule stopped masked no_cameras}; do
 	began=$(uptime_cs)
 	echo "== $case"
 	# in a shell of its own: fail ends no more than that

@@ -45,6 +45,7 @@ def assert_ok(case, output):
     "twins",
     "twins_from_the_start",
     "named_by_a_rule",
+    "stopped",
     "masked",
     "no_cameras",
 ])
