@@ -169,7 +169,8 @@ int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms);
  * answer. *ret_json is NUL-terminated and the caller's to free(). Frames and events that come
  * meanwhile stay for camtap_next(). -EOPNOTSUPP: the camera has no controls (a recording), or its
  * daemon is of a version that knows none; -ENODEV and others: the device is away or cannot be
- * asked; -ETIMEDOUT; or what camtap_next() gives. camtap_error_text() says more. */
+ * asked; -EBUSY: it is paused; -ETIMEDOUT; or what camtap_next() gives. camtap_error_text() says
+ * more. */
 int camtap_controls(struct camtap *camera, char **ret_json, int timeout_ms);
 
 /* Sets a control; waits at most `timeout_ms` until the device has taken it. It stays until the
@@ -177,10 +178,27 @@ int camtap_controls(struct camtap *camera, char **ret_json, int timeout_ms);
  * of a menu's entry or its text, the text of a string; anything for a button, which is pressed.
  * -EACCES: only root, the daemon's own user and group camtap-admin may; -ENOENT: there is no such
  * control; -EINVAL, -ERANGE: no value of it; -EPERM: it can only be read; -EBUSY: it cannot be set
- * now, because an automatic mode or the stream decides it; -EOPNOTSUPP, -ENODEV as above. After
- * -ETIMEDOUT, and after -ECONNRESET (the daemon went before it had answered), it may have been set
- * or not. camtap_error_text() says what is allowed. */
+ * now, because an automatic mode or the stream decides it, or the camera is paused; -EOPNOTSUPP,
+ * -ENODEV as above. After -ETIMEDOUT, and after -ECONNRESET (the daemon went before it had
+ * answered), it may have been set or not. camtap_error_text() says what is allowed. */
 int camtap_set_control(struct camtap *camera, const char *name, const char *value, int timeout_ms);
+
+/* ---- the switch ---- */
+
+/* Switches the camera off for everybody, until camtap_resume(), restarts of camtapd and of the
+ * machine included: the device is closed, readers stay attached and are told (CAMTAP_PAUSED), what
+ * they hold stays as it is. In any mode; for root, the daemon's own user and group camtap-admin.
+ * Waits at most `timeout_ms` until it is off, which can take as long as the device takes to be
+ * opened. 0: it is off, no frame comes any more; also if it was so before. The other way round
+ * camtap_resume(): 0: it may be opened again.
+ *
+ * -EACCES: you may not; nothing has changed. -EOPNOTSUPP: this source cannot be paused (standard
+ * input), or the daemon is of a version that knows no pause. -EIO: it is off (on), but that could
+ * not be written down, and camtapd will not know it when it is started again. -ECANCELED: somebody
+ * else has switched it the other way meanwhile. -ETIMEDOUT: not yet, but it will be; the next call
+ * goes on waiting. Or what camtap_next() gives. camtap_error_text() says more. */
+int camtap_pause(struct camtap *camera, int timeout_ms);
+int camtap_resume(struct camtap *camera, int timeout_ms);
 
 /* ---- frames ---- */
 

@@ -34,7 +34,7 @@ static int send_hello(struct camtap *camera, int socket)
 	};
 
 	message_init(&hello.header, WIRE_HELLO, sizeof(hello));
-	hello.features = WIRE_FEATURE_CONTROLS;
+	hello.features = WIRE_FEATURE_CONTROLS | WIRE_FEATURE_PAUSE;
 	if (camera->mode != CAMTAP_MODE_OBSERVE)
 		hello.features |=
 			WIRE_FEATURE_DMABUF | (camera->want_doorbell ? WIRE_FEATURE_DOORBELL : 0);
@@ -107,6 +107,8 @@ static void flush(struct camtap *camera)
 	}
 	if (camera->owed & CONNECTION_OWED_CONTROLS && controls_send(camera))
 		camera->owed &= ~(unsigned)CONNECTION_OWED_CONTROLS;
+	if (camera->owed & CONNECTION_OWED_PAUSE && pause_send(camera))
+		camera->owed &= ~(unsigned)CONNECTION_OWED_PAUSE;
 }
 
 /* ---- coming and going ---- */
@@ -132,20 +134,21 @@ void connection_close(struct camtap *camera)
 	camera->connection = NULL;
 	camera->owed = 0;
 	controls_lost(camera);
+	pause_lost(camera);
 }
 
 static void grow_pause(struct camtap *camera)
 {
-	camera->pause = camera->pause == 0 ? PAUSE_MIN : camera->pause * 2;
-	if (camera->pause > PAUSE_MAX)
-		camera->pause = PAUSE_MAX;
+	camera->retry_pause = camera->retry_pause == 0 ? PAUSE_MIN : camera->retry_pause * 2;
+	if (camera->retry_pause > PAUSE_MAX)
+		camera->retry_pause = PAUSE_MAX;
 }
 
-/* No daemon: waits `camera->pause` until the next attempt. */
+/* No daemon: waits `camera->retry_pause` until the next attempt. */
 static void wait_for_daemon(struct camtap *camera)
 {
 	camera->state = CONNECTION_WAITING;
-	camera->retry_at = now_ns() + camera->pause;
+	camera->retry_at = now_ns() + camera->retry_pause;
 }
 
 static void try_again(struct camtap *camera)
@@ -179,11 +182,11 @@ static void lose(struct camtap *camera, int64_t pause_min)
 		camera->offline_at = now_ns() + AWAY_TOLD;
 	}
 	if (attached && now_ns() - camera->attached_at >= GOOD_CONNECTION)
-		camera->pause = 0;
+		camera->retry_pause = 0;
 	else
 		grow_pause(camera);
-	if (camera->pause < pause_min)
-		camera->pause = pause_min;
+	if (camera->retry_pause < pause_min)
+		camera->retry_pause = pause_min;
 	wait_for_daemon(camera);
 }
 

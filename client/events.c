@@ -131,8 +131,10 @@ void events_push_source(struct camtap *camera, const struct wire_source *source)
 		push_state(camera, CAMTAP_ENDED, text);
 		break;
 	case WIRE_SOURCE_IDLE:
-		/* Only observers see this; to them the daemon's being back is the news. */
-		if (camera->events.told_away)
+		/* To observers it is news that the daemon is back, or the camera not paused any
+		 * more. A reader sees this for a moment; more comes. */
+		if (camera->events.told_away || (camera->mode == CAMTAP_MODE_OBSERVE &&
+							camera->events.told == CAMTAP_PAUSED))
 			push_state(camera, CAMTAP_ONLINE, text);
 		break;
 	default: /* STARTING, or one of a later version: another one follows */

@@ -217,6 +217,7 @@ enum connection_owed {
 	CONNECTION_OWED_READY = 1 << 0,
 	CONNECTION_OWED_STATUS = 1 << 1,
 	CONNECTION_OWED_CONTROLS = 1 << 2,
+	CONNECTION_OWED_PAUSE = 1 << 3,
 };
 
 /* The first attempt, to `camera->path`. */
@@ -318,6 +319,31 @@ bool controls_send(struct camtap *camera);
 void controls_answered(struct camtap *camera, enum wire_type type, uint64_t token, int error,
 	const char *text, size_t text_size, int fd, uint64_t document_size);
 
+/* ---- pause.c ---- */
+
+/* The one request to switch the camera off or on that is made at a time. */
+struct pause_question {
+	/* While a public function waits: */
+	bool wanted;               /* there is no answer yet */
+	int result;                /* of the answer: 0 or a negative errno */
+	char text[WIRE_TEXT_SIZE]; /* likewise, printable */
+	/* Of the last one: */
+	bool paused;    /* what is wanted */
+	uint64_t token; /* counts them */
+	/* Of this connection: */
+	bool granted;    /* the daemon knows it */
+	bool unanswered; /* one was sent: the daemon takes no other now */
+};
+
+/* WELCOME came, and the connection was lost. */
+void pause_welcomed(struct camtap *camera, bool granted);
+void pause_lost(struct camtap *camera);
+/* Sends what is wanted. False: there is no room. */
+bool pause_send(struct camtap *camera);
+/* An answer; `error` is 0 or a positive errno. */
+void pause_answered(
+	struct camtap *camera, uint64_t token, int error, const char *text, size_t text_size);
+
 /* ---- list.c ---- */
 
 /* Finds the socket that the settings mean, and writes its path to camera->path. */
@@ -352,7 +378,7 @@ struct camtap {
 	unsigned owed;             /* enum connection_owed */
 	uint64_t ready_epoch;
 	bool was_attached; /* so it is a re-attachment that goes on */
-	int64_t attached_at, retry_at, offline_at, pause;
+	int64_t attached_at, retry_at, offline_at, retry_pause;
 	char away_text[WIRE_TEXT_SIZE]; /* why there is no daemon, if it is known */
 	int refused;
 	char refused_text[WIRE_TEXT_SIZE];
@@ -369,6 +395,7 @@ struct camtap {
 	uint64_t status_size;
 
 	struct controls_question controls;
+	struct pause_question pause;
 };
 
 /* Writes the text for people and returns `error`. */

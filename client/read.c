@@ -58,7 +58,7 @@ static int read_frame(
 		reading->counted = frame->info.position;
 	}
 	reading->started = true;
-	camera->pause =
+	camera->retry_pause =
 		0; /* a daemon that gives frames is a good one: the next attempt is at once */
 	camera->missed += frame->missed;
 	*ret_frame = frame;

@@ -26,6 +26,7 @@
 #define STATUS_SIZE_MIN   (offsetof(struct wire_status, document_size) + sizeof(uint64_t))
 #define CONTROLS_SIZE_MIN offsetof(struct wire_controls, text)
 #define SET_SIZE_MIN      offsetof(struct wire_set_control, text)
+#define PAUSE_SIZE_MIN    offsetof(struct wire_set_paused, text)
 
 struct incoming {
 	const void *buffer;
@@ -111,6 +112,7 @@ static void on_welcome(struct camtap *camera, struct incoming *message)
 	if (camera->status_wanted)
 		camera->owed |= CONNECTION_OWED_STATUS;
 	controls_welcomed(camera, welcome.features & WIRE_FEATURE_CONTROLS);
+	pause_welcomed(camera, welcome.features & WIRE_FEATURE_PAUSE);
 }
 
 /* Everything of the new epoch is mapped. */
@@ -239,6 +241,17 @@ static void on_set_control(struct camtap *camera, const struct incoming *message
 			set.text, sizeof(set.text), -1, 0);
 }
 
+static void on_set_paused(struct camtap *camera, const struct incoming *message)
+{
+	struct wire_set_paused set;
+
+	if (message_unpack(message->buffer, message->length, PAUSE_SIZE_MIN, &set, sizeof(set)) < 0)
+		connection_break_off(
+			camera, -EPROTO, "camtapd breaks the protocol: a wrong SET_PAUSED");
+	else
+		pause_answered(camera, set.token, error_of(set.error), set.text, sizeof(set.text));
+}
+
 static int refusal(uint32_t code)
 {
 	switch (code) {
@@ -321,6 +334,9 @@ static void dispatch(struct camtap *camera, struct incoming *message)
 		break;
 	case WIRE_SET_CONTROL:
 		on_set_control(camera, message);
+		break;
+	case WIRE_SET_PAUSED:
+		on_set_paused(camera, message);
 		break;
 	case WIRE_FRAME: /* only wakes: what there is to read says the pool */
 	default:         /* of a later version */

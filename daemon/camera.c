@@ -30,6 +30,7 @@ const char *camera_state_to_string(enum camera_state state)
 		[CAMERA_STREAMING] = "streaming",
 		[CAMERA_STALLED] = "stalled",
 		[CAMERA_BACKOFF] = "offline",
+		[CAMERA_PAUSED] = "paused",
 		[CAMERA_ENDED] = "ended",
 		[CAMERA_FINISHED] = "finished",
 	};
@@ -55,8 +56,8 @@ static void log_streaming(const struct camera *camera, const struct log_fields *
 	if (format->rate_numerator > 0 && format->rate_denominator > 0)
 		snprintf(rate, sizeof rate, " at %.4g fps",
 			(double)format->rate_numerator / format->rate_denominator);
-	log_event(LOG_INFO, fields, "streaming %s %ux%u%s, %s", name, format->width,
-		format->height, rate, camera->format.transfer);
+	log_event(LOG_INFO, fields, "streaming %s %ux%u%s, %s", name, format->width, format->height,
+		rate, camera->format.transfer);
 }
 
 /* The message id of a change of state; NULL: nobody's concern, such as the steps between off and
@@ -72,8 +73,10 @@ static const char *message_id_of(
 		return LOG_CAMERA_STREAMING;
 	if (state == CAMERA_ENDED)
 		return LOG_CAMERA_ENDED;
+	if (state == CAMERA_PAUSED)
+		return LOG_CAMERA_PAUSED;
 	if (state == CAMERA_IDLE && old != CAMERA_OPENING && old != CAMERA_WAITING &&
-		!camera->quitting)
+		old != CAMERA_PAUSED && !camera->quitting)
 		return LOG_CAMERA_IDLE;
 	return NULL;
 }
@@ -111,7 +114,7 @@ static void log_state(struct camera *camera, enum camera_state old, int error, c
 	else if (state == CAMERA_ENDED)
 		log_event(LOG_INFO, &fields, "the recording is over");
 	else
-		log_event(LOG_INFO, &fields, "off: nobody reads");
+		log_event(LOG_INFO, &fields, "%s", *text != '\0' ? text : "off: nobody reads");
 }
 
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text)
@@ -128,7 +131,10 @@ void camera_set_state(struct camera *camera, enum camera_state state, int error,
 		snapshot->version++;
 		snapshot->state = state;
 		snapshot->error = error;
-		if (old != state) /* a back-off that goes on for another reason is one absence */
+		if (state == CAMERA_PAUSED) /* perhaps since before the daemon was started */
+			snapshot->since_realtime_ns = camera->pause.since_realtime_ns;
+		else if (old !=
+			 state) /* a back-off that goes on for another reason is one absence */
 			snapshot->since_realtime_ns = clock_read(CLOCK_REALTIME);
 		strcpy(snapshot->text, printable);
 	}
@@ -160,8 +166,21 @@ static struct camera_tuning tuning_of(const struct options *options)
 		.stall_timeout_ns = options->stall_timeout_ns};
 }
 
+/* Before there is a capture thread: whoever asks first is told already. */
+static void begin_paused(struct camera *camera, const struct camera_pause *pause)
+{
+	struct camera_snapshot *snapshot = &camera->snapshot;
+
+	camera->off = true;
+	camera->pause = *pause;
+	snapshot->state = CAMERA_PAUSED;
+	snapshot->since_realtime_ns = pause->since_realtime_ns;
+	message_printable(snapshot->text, sizeof snapshot->text, pause->text, sizeof pause->text);
+}
+
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
-	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera)
+	int notify_fd, int64_t send_unit_ns, const struct camera_pause *pause,
+	struct camera **ret_camera)
 {
 	struct camera *camera = calloc(1, sizeof *camera);
 	sigset_t all, old;
@@ -175,6 +194,8 @@ int camera_create(const struct options *options, struct source *source, struct p
 	camera->notify_fd = notify_fd;
 	camera->snapshot.since_realtime_ns = clock_read(CLOCK_REALTIME);
 	camera->wanted_tuning = tuning_of(options);
+	if (pause != NULL)
+		begin_paused(camera, pause);
 	/* derived streams are readers, too */
 	error = stream_init(&camera->stream, notify_fd, options->max_clients + options->max_streams,
 		send_unit_ns, wake_producer);
@@ -258,6 +279,27 @@ void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot
 	if (camera->stream.abandoned)
 		ret_snapshot->state = CAMERA_IDLE;
 	pthread_mutex_unlock(&camera->stream.lock);
+}
+
+void camera_set_pause(struct camera *camera, const struct camera_pause *pause)
+{
+	pthread_mutex_lock(&camera->stream.lock);
+	camera->off = pause != NULL;
+	if (pause != NULL)
+		camera->pause = *pause;
+	pthread_mutex_unlock(&camera->stream.lock);
+	wake(camera);
+}
+
+bool camera_pause_is_done(struct camera *camera)
+{
+	bool done;
+
+	/* from PAUSED the capture thread goes to IDLE, and looks there again before it opens */
+	pthread_mutex_lock(&camera->stream.lock);
+	done = camera->off == (camera->snapshot.state == CAMERA_PAUSED);
+	pthread_mutex_unlock(&camera->stream.lock);
+	return done;
 }
 
 struct stream *camera_stream(struct camera *camera)

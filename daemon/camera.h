@@ -13,6 +13,8 @@
  *     |                        |                                         |  v
  *     +------------------------+-----------------------------------------+ ENDED ---> FINISHED
  *
+ * From every state to PAUSED, while it is switched off; from there to IDLE.
+ *
  * (docs/architecture.md draws it with all its edges; camera_set_state() is the one place where it
  * changes, and logs it.)
  *
@@ -38,6 +40,7 @@ enum camera_state {
 	CAMERA_STREAMING, /* frames come */
 	CAMERA_STALLED,   /* no frame has come for a while; the stream was started anew */
 	CAMERA_BACKOFF,   /* failed; tried again after a pause */
+	CAMERA_PAUSED,    /* switched off; the source is closed, and nothing opens it */
 	CAMERA_ENDED,     /* the recording is over; its last frames can still be read */
 	CAMERA_FINISHED,  /* over, and nothing more will come: the daemon may exit */
 };
@@ -54,10 +57,18 @@ struct camera_snapshot {
 	const char *transfer;        /* how frames get into the pool; NULL before it was opened */
 };
 
+/* That it is switched off. */
+struct camera_pause {
+	char text[SOURCE_TEXT_SIZE]; /* by whom and since when, for people */
+	int64_t since_realtime_ns;
+};
+
 /* `source` and `pinned` stay the caller's; `notify_fd` is an eventfd, written whenever the server
- * thread should look (camera_snapshot, stream_*). `send_unit_ns`: announce_calibrate(). */
+ * thread should look (camera_snapshot, stream_*). `send_unit_ns`: announce_calibrate().
+ * `pause`: it is switched off from the beginning; NULL: it is not. */
 int camera_create(const struct options *options, struct source *source, struct pinned *pinned,
-	int notify_fd, int64_t send_unit_ns, struct camera **ret_camera);
+	int notify_fd, int64_t send_unit_ns, const struct camera_pause *pause,
+	struct camera **ret_camera);
 /* Stops the capture thread, gives the current pool up (stream_take_finished() returns it). */
 void camera_stop(struct camera *camera);
 void camera_destroy(struct camera *camera);
@@ -74,6 +85,12 @@ void camera_configure(struct camera *camera, const struct options *options);
 /* How many readers are attached (linked or not): more than none keeps the source open. */
 void camera_set_readers(struct camera *camera, uint32_t readers);
 void camera_snapshot(struct camera *camera, struct camera_snapshot *ret_snapshot);
+
+/* Switches it off, or on again (NULL). Not for a source that cannot be opened again. */
+void camera_set_pause(struct camera *camera, const struct camera_pause *pause);
+/* Is that done? Off: the source is closed, the last frame is published. When it becomes so,
+ * notify_fd is written. */
+bool camera_pause_is_done(struct camera *camera);
 
 /* The native stream, which the capture thread produces. */
 struct stream *camera_stream(struct camera *camera);

@@ -28,11 +28,14 @@ static void look(struct camera *camera)
 	pthread_mutex_lock(&camera->stream.lock);
 	camera->wanted = camera->readers;
 	camera->quitting = camera->quit;
-	camera->leaving = camera->stream.abandoned;
 	camera->tuning = camera->wanted_tuning;
+	camera->pausing = camera->off;
+	camera->leaving = camera->stream.abandoned || camera->off;
 	pthread_mutex_unlock(&camera->stream.lock);
 	if (camera->tuning.always_on && camera->wanted == 0)
 		camera->wanted = 1;
+	if (camera->pausing)
+		camera->wanted = 0;
 }
 
 /* Sleeps until the server thread wants something, the source is ready (true), or the deadline has
@@ -530,6 +533,12 @@ static enum camera_state fail(struct camera *camera, int error, const char *text
 	return state;
 }
 
+/* The source is closed, and nobody wants it open. */
+static enum camera_state closed(const struct camera *camera)
+{
+	return camera->pausing ? CAMERA_PAUSED : CAMERA_IDLE;
+}
+
 static enum camera_state state_idle(struct camera *camera)
 {
 	camera->backoff_ns = BACKOFF_MIN_NS;
@@ -538,8 +547,30 @@ static enum camera_state state_idle(struct camera *camera)
 		look(camera);
 		if (camera->quitting)
 			return CAMERA_FINISHED;
+		if (camera->pausing)
+			return CAMERA_PAUSED;
 		if (camera->wanted > 0)
 			return CAMERA_OPENING;
+		(void)sleep_until(camera, -1, 0, INT64_MAX);
+	}
+}
+
+/* Readers are told who did it; what was wrong before is no news any more. */
+static enum camera_state state_paused(struct camera *camera)
+{
+	struct camera_pause pause;
+
+	camera->recovering = false;
+	for (;;) {
+		look(camera);
+		if (camera->quitting)
+			return CAMERA_FINISHED;
+		if (!camera->pausing)
+			return CAMERA_IDLE;
+		pthread_mutex_lock(&camera->stream.lock);
+		pause = camera->pause; /* perhaps another one than before */
+		pthread_mutex_unlock(&camera->stream.lock);
+		camera_set_state(camera, CAMERA_PAUSED, 0, pause.text);
 		(void)sleep_until(camera, -1, 0, INT64_MAX);
 	}
 }
@@ -556,8 +587,15 @@ static enum camera_state state_opening(struct camera *camera)
 		if (camera->quitting || (camera->wanted == 0 && source->ops->restartable)) {
 			close_source(camera);
 			stream_give_up_pool(&camera->stream);
-			return CAMERA_IDLE;
+			return closed(camera);
 		}
+	}
+	look(camera);
+	if (camera->pausing) { /* before anything is made for it, or said of it */
+		if (result == 0)
+			close_source(camera);
+		stream_give_up_pool(&camera->stream);
+		return CAMERA_PAUSED;
 	}
 	if (result == SOURCE_ENDED) /* standard input is over before it began */
 		return CAMERA_ENDED;
@@ -581,7 +619,7 @@ static enum camera_state state_waiting(struct camera *camera)
 			(camera->wanted == 0 && source->ops->restartable)) {
 			close_source(camera);
 			stream_give_up_pool(&camera->stream);
-			return CAMERA_IDLE;
+			return closed(camera);
 		}
 		if (camera->tuning.always_on ||
 			stream_linked_count(&camera->stream) >= camera->options->wait_readers)
@@ -618,7 +656,7 @@ static enum camera_state leave_stream(struct camera *camera, enum stream_outcome
 	switch (outcome) {
 	case STREAM_UNWANTED:
 		stream_give_up_pool(&camera->stream);
-		return CAMERA_IDLE;
+		return closed(camera);
 	case STREAM_ENDED:
 		return CAMERA_ENDED;
 	case STREAM_CHANGED:
@@ -681,7 +719,7 @@ static enum camera_state state_backoff(struct camera *camera)
 		look(camera);
 		if (camera->quitting || camera->wanted == 0) {
 			stream_give_up_pool(&camera->stream);
-			return camera->quitting ? CAMERA_FINISHED : CAMERA_IDLE;
+			return camera->quitting ? CAMERA_FINISHED : closed(camera);
 		}
 		if (clock_now() >= deadline || sleep_until(camera, watch, POLLIN, deadline))
 			return CAMERA_OPENING;
@@ -695,7 +733,7 @@ static enum camera_state state_ended(struct camera *camera)
 		if (camera->quitting || camera->leaving || camera->wanted == 0) {
 			stream_give_up_pool(&camera->stream);
 			return camera->source->ops->restartable && !camera->quitting
-				       ? CAMERA_IDLE
+				       ? closed(camera)
 				       : CAMERA_FINISHED;
 		}
 		(void)sleep_until(camera, -1, 0, INT64_MAX);
@@ -712,7 +750,8 @@ static bool is_news(const struct camera *camera, enum camera_state state)
 		return !camera->recovering;
 	case CAMERA_STALLED:
 	case CAMERA_BACKOFF:
-		return false; /* complain() has said it, with the reason */
+	case CAMERA_PAUSED:
+		return false; /* that is said with the reason */
 	default:
 		return true;
 	}
@@ -727,10 +766,11 @@ void *capture_run(void *userdata)
 		[CAMERA_STREAMING] = state_streaming,
 		[CAMERA_STALLED] = state_stalled,
 		[CAMERA_BACKOFF] = state_backoff,
+		[CAMERA_PAUSED] = state_paused,
 		[CAMERA_ENDED] = state_ended,
 	};
 	struct camera *camera = userdata;
-	enum camera_state state = CAMERA_IDLE;
+	enum camera_state state = camera->snapshot.state; /* IDLE or PAUSED */
 
 	(void)pthread_setname_np(pthread_self(), "capture");
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);

@@ -30,6 +30,8 @@ struct camera {
 	uint32_t readers;
 	bool quit;
 	struct camera_tuning wanted_tuning;
+	bool off;                  /* switched off: */
+	struct camera_pause pause; /* why */
 
 	_Atomic uint64_t damaged[SOURCE_DAMAGE_COUNT]; /* frames, by what was wrong with them */
 
@@ -42,8 +44,8 @@ struct camera {
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
 	struct source_format format;
-	uint32_t wanted;        /* copies of what is under the lock */
-	bool quitting, leaving; /* quit and abandoned */
+	uint32_t wanted;                 /* copies of what is under the lock */
+	bool quitting, leaving, pausing; /* quit, abandoned and off */
 	struct camera_tuning tuning;
 	int64_t idle_deadline_ns;
 	int64_t backoff_ns;

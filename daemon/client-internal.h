@@ -2,8 +2,8 @@
 #ifndef CAMTAP_DAEMON_CLIENT_INTERNAL_H
 #define CAMTAP_DAEMON_CLIENT_INTERNAL_H
 
-/* Between client.c, a connection, and client-controls.c, what a client asks about controls. Server
- * thread. */
+/* Between client.c, a connection, and what a client asks: client-controls.c and client-pause.c.
+ * Server thread. */
 
 #include "client.h"
 
@@ -17,6 +17,7 @@ int client_send_document(
 /* It is owed this, and gets it as soon as there is room. */
 void client_owe(struct client *client, enum client_owed what);
 
+
 /* ---- client-controls.c ---- */
 
 /* CONTROLS or SET_CONTROL has come. */
@@ -25,5 +26,12 @@ void client_on_controls(struct client *client, const void *buffer, size_t length
 int client_send_controls(struct client *client);
 /* It has hung up. */
 void client_forget_controls(struct client *client);
+
+/* ---- client-pause.c ---- */
+
+/* SET_PAUSED has come. */
+void client_on_set_paused(struct client *client, const void *buffer, size_t length);
+/* Sends the answer that is there. */
+int client_send_pause(struct client *client);
 
 #endif

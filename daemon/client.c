@@ -71,7 +71,8 @@ static int send_welcome(struct client *client)
 	welcome.max_leases = options->max_leases;
 	welcome.features = (doorbell ? WIRE_FEATURE_DOORBELL : 0) |
 			   (client->server->source->exports ? WIRE_FEATURE_DMABUF : 0) |
-			   (client->controls.granted ? WIRE_FEATURE_CONTROLS : 0);
+			   (client->controls.granted ? WIRE_FEATURE_CONTROLS : 0) |
+			   (client->pause.granted ? WIRE_FEATURE_PAUSE : 0);
 	welcome.mode = client->mode;
 	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
 	error = client_send(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
@@ -166,6 +167,8 @@ static enum wire_source_state wire_state(const struct camera_snapshot *snapshot)
 	case CAMERA_STALLED:
 	case CAMERA_BACKOFF:
 		return WIRE_SOURCE_OFFLINE;
+	case CAMERA_PAUSED:
+		return WIRE_SOURCE_PAUSED;
 	case CAMERA_ENDED:
 		return WIRE_SOURCE_ENDED;
 	case CAMERA_FINISHED:
@@ -287,7 +290,7 @@ static void flush_later(struct client *client, bool progress)
 static void flush(struct client *client)
 {
 	static int (*const senders[])(struct client *) = {send_welcome, send_format, send_buffers,
-		send_source, send_status, client_send_controls};
+		send_source, send_status, client_send_controls, client_send_pause};
 	uint32_t had = client->owed, had_buffers = client->buffers_sent, not_now = 0;
 	int error = 0;
 
@@ -295,7 +298,8 @@ static void flush(struct client *client)
 		/* a suspect, which any send can make of it, gets no more than it must, until it is
 		 * cleared */
 		if (is_suspect(client))
-			not_now |= CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS | CLIENT_OWED_CONTROLS;
+			not_now |= CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS | CLIENT_OWED_CONTROLS |
+				   CLIENT_OWED_PAUSE;
 		if (!(client->owed & ~not_now & 1u << i))
 			continue;
 		error = senders[i](client);
@@ -462,6 +466,7 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 		return;
 	}
 	client->controls.granted = hello.features & WIRE_FEATURE_CONTROLS;
+	client->pause.granted = hello.features & WIRE_FEATURE_PAUSE;
 	client->reader.target.doorbell = client->doorbell[1] >= 0;
 	client->reader.target.fd =
 		client->reader.target.doorbell ? client->doorbell[1] : client->socket;
@@ -593,6 +598,8 @@ static void on_message(struct client *client, const void *buffer, size_t length)
 		if (client->controls.granted &&
 			(header.type == WIRE_CONTROLS || header.type == WIRE_SET_CONTROL))
 			client_on_controls(client, buffer, length);
+		else if (client->pause.granted && header.type == WIRE_SET_PAUSED)
+			client_on_set_paused(client, buffer, length);
 		else
 			say_no(client, WIRE_CODE_PROTOCOL, "a message of an unknown type");
 		break;

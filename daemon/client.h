@@ -38,6 +38,7 @@ enum client_owed {
 	CLIENT_OWED_SOURCE = 1 << 3,
 	CLIENT_OWED_STATUS = 1 << 4,
 	CLIENT_OWED_CONTROLS = 1 << 5, /* controls.answers */
+	CLIENT_OWED_PAUSE = 1 << 6,    /* pause: its error and text */
 };
 
 /* client-controls.c: what it asks about controls. */
@@ -45,6 +46,17 @@ struct client_controls {
 	bool granted;                     /* WIRE_FEATURE_CONTROLS */
 	uint32_t unanswered;              /* requests */
 	struct controls_request *answers; /* to be sent, in this order */
+};
+
+/* client-pause.c: its request to switch the camera off or on; one at a time. */
+struct client_pause {
+	bool granted; /* WIRE_FEATURE_PAUSE */
+	bool waiting; /* it is not done yet */
+	bool paused;  /* what it wants */
+	uint64_t token;
+	uint64_t kept_as; /* pause_keep() */
+	int error;        /* of the answer: 0 or a negative errno */
+	char text[WIRE_TEXT_SIZE];
 };
 
 struct client {
@@ -68,6 +80,7 @@ struct client {
 	uint32_t unread_answers; /* messages with a document sent since its queue was empty */
 	uint32_t probes;         /* rings over budget in a row */
 	struct client_controls controls;
+	struct client_pause pause;
 	int64_t flood_window_ns;
 	uint32_t flood_count;
 

@@ -45,6 +45,8 @@ struct controls {
 	uint64_t remembered_version;    /* changes with it */
 	struct v4l2_identity identity;  /* the source's own is the capture thread's */
 	bool quit;
+	bool asking;                    /* the worker has the device open, or will */
+	char refusal[SOURCE_TEXT_SIZE]; /* not empty: it must not be opened, and why */
 
 	/* Of the worker: */
 	int64_t listed_ns; /* when the last list was made */
@@ -162,24 +164,48 @@ static int error_of_open(int error)
 	}
 }
 
+static void stop_asking(struct controls *controls)
+{
+	pthread_mutex_lock(&controls->lock);
+	controls->asking = false;
+	pthread_mutex_unlock(&controls->lock);
+}
+
 /* Opens the device for a request. `scratch` takes the place of the source, which is the capture
  * thread's; path: room for the device's. */
 static int open_device(struct controls *controls, struct source *scratch,
 	struct v4l2_device *ret_device, char path[SOURCE_TEXT_SIZE])
 {
 	const char *found;
+	int r;
 
 	pthread_mutex_lock(&controls->lock);
+	if (controls->refusal[0] != '\0') {
+		memcpy(scratch->error, controls->refusal, sizeof scratch->error);
+		pthread_mutex_unlock(&controls->lock);
+		return -EBUSY;
+	}
+	controls->asking = true;
 	found = v4l2_identity_find(&controls->identity);
 	snprintf(path, SOURCE_TEXT_SIZE, "%s", found != NULL ? found : controls->identity.path);
 	pthread_mutex_unlock(&controls->lock);
 	if (found == NULL) {
 		snprintf(scratch->error, sizeof scratch->error,
 			"the camera is away, and another one has its place at %.400s", path);
+		stop_asking(controls);
 		return -ENODEV;
 	}
 	*ret_device = (struct v4l2_device){.source = scratch, .path = path, .fd = -1};
-	return error_of_open(v4l2_device_open(ret_device, false));
+	r = error_of_open(v4l2_device_open(ret_device, false));
+	if (r < 0)
+		stop_asking(controls);
+	return r;
+}
+
+static void close_device(struct controls *controls, struct v4l2_device *device)
+{
+	v4l2_device_close(device);
+	stop_asking(controls);
 }
 
 /*
@@ -222,7 +248,7 @@ static void run_set(struct controls *controls, struct controls_request *request)
 		memcpy(request->text, scratch.error, sizeof request->text);
 	} else {
 		request->error = set(controls, &device, request);
-		v4l2_device_close(&device);
+		close_device(controls, &device);
 	}
 	if (request->configured) {
 		if (opened && request->error < 0) /* else it is set when it is opened */
@@ -249,7 +275,7 @@ static void run_lists(struct controls *controls, struct queue *lists)
 	if (r == 0) {
 		r = v4l2_controls_document(
 			&device, controls->options->name, &document, scratch.error);
-		v4l2_device_close(&device);
+		close_device(controls, &device);
 	}
 	while ((request = queue_take(lists)) != NULL) {
 		request->error = r;
@@ -475,6 +501,23 @@ void controls_forget(struct controls *controls, uint64_t owner)
 	queue_drop(&controls->lists, &owner);
 	queue_drop(&controls->answers, &owner);
 	pthread_mutex_unlock(&controls->lock);
+}
+
+void controls_set_pause(struct controls *controls, const char *text)
+{
+	pthread_mutex_lock(&controls->lock);
+	snprintf(controls->refusal, sizeof controls->refusal, "%s", text != NULL ? text : "");
+	pthread_mutex_unlock(&controls->lock);
+}
+
+bool controls_is_asking(struct controls *controls)
+{
+	bool asking;
+
+	pthread_mutex_lock(&controls->lock);
+	asking = controls->asking;
+	pthread_mutex_unlock(&controls->lock);
+	return asking;
 }
 
 /* ---- capture thread ---- */

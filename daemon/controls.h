@@ -64,6 +64,11 @@ void controls_forget(struct controls *controls, uint64_t owner);
  * and all of
  * them from now on whenever the device is opened. What fails is logged. -ENOMEM. */
 int controls_configure(struct controls *controls, const struct control_list *list);
+/* The camera is switched off: the device is not opened for any request, `text` says why (NULL: it
+ * is on again). */
+void controls_set_pause(struct controls *controls, const char *text);
+/* Is the device open for a request? When that ends, there is an answer. */
+bool controls_is_asking(struct controls *controls);
 
 /* ---- capture thread ---- */
 

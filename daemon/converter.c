@@ -57,6 +57,7 @@ struct converter {
 	pthread_mutex_t lock;
 	/* Under the lock: */
 	struct input *offered; /* for the thread to take; the one before is over then */
+	bool busy;             /* the thread has an input */
 	bool quit;
 	bool failed;
 	char failure[CONVERT_ERROR_SIZE];
@@ -205,6 +206,7 @@ static bool look(struct converter *converter)
 	offered = converter->offered;
 	converter->offered = NULL;
 	over = converter->input != NULL && converter->input->over;
+	converter->busy = offered != NULL || (converter->input != NULL && !over);
 	quit = converter->quit;
 	pthread_mutex_unlock(&converter->lock);
 	if (over)
@@ -720,6 +722,16 @@ bool converter_is_behind(struct converter *converter)
 		return true; /* it will follow, and then it is looked at again */
 	atomic_store(&input->awaited, true);
 	return atomic_load(&input->done) < newest.position;
+}
+
+bool converter_is_busy(struct converter *converter)
+{
+	bool busy;
+
+	pthread_mutex_lock(&converter->lock);
+	busy = converter->busy || converter->linked != NULL;
+	pthread_mutex_unlock(&converter->lock);
+	return busy;
 }
 
 uint32_t converter_add_clients(struct converter *converter, int32_t change)

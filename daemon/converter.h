@@ -81,6 +81,10 @@ const char *converter_failure(struct converter *converter);
  * of this stream. When true, notify_fd is written when it has caught up. */
 bool converter_is_behind(struct converter *converter);
 
+/* May it still publish a frame? Not when its origin has no pool any more, and it has let go of the
+ * last: notify_fd is written then. */
+bool converter_is_busy(struct converter *converter);
+
 /* Begins the end: no client is linked or retired any more. When everything is given back,
  * `on_ended` is called on the reaper's thread, and the converter does not exist any more. */
 void converter_end(struct converter *converter, void (*on_ended)(void *userdata));

@@ -12,6 +12,7 @@
 #define LOG_CAMERA_OFFLINE   "981cd5f13d314338ad0c516b6d87e2e3" /* it is away, or failed */
 #define LOG_CAMERA_ENDED     "bbe177b36cd745728a1e4c0d6a9f1827" /* the recording is over */
 #define LOG_CAMERA_PAUSED    "ff6c2d1537f5444bbb9c195b4b69f313" /* somebody has paused it */
+#define LOG_CAMERA_RESUMED   "38fd000d22684858bbf39bc7dbd540ab" /* that is over */
 #define LOG_CONTROL_NOT_SET  "f5cd50b81cad4064b74929fbe92ea8dd"
 
 /* clients */

@@ -5,6 +5,7 @@
 #include "log-messages.h"
 #include "log.h"
 #include "options.h"
+#include "pause.h"
 #include "refusal.h"
 #include "server.h"
 #include "source.h"
@@ -41,10 +42,12 @@ static int misconfigured(const char *error)
 static int serve(struct options *options, struct source *source, struct start_history *history)
 {
 	struct listener listener;
+	struct camera_pause pause;
 	char error[SOURCE_TEXT_SIZE];
 	int result;
 
-	if (!options->wait) {
+	/* a camera that is switched off is not even tried */
+	if (!options->wait && !pause_load(options->name, &pause)) {
 		result = camera_try(options, source, error);
 		if (result == -EINVAL)
 			return misconfigured(error);

@@ -378,6 +378,15 @@ bool server_is_behind(const struct server *server, const struct stream *stream)
 	return converter != NULL;
 }
 
+bool server_streams_are_busy(const struct server *server)
+{
+	struct converter *converter = server->converters;
+
+	while (converter != NULL && !converter_is_busy(converter))
+		converter = converter_next(converter);
+	return converter != NULL;
+}
+
 void server_end_streams(struct server *server)
 {
 	for (;;) {

@@ -275,6 +275,7 @@ static int on_notify(sd_event_source *source, int fd, uint32_t revents, void *us
 	offer_pools(server);
 	tell_state(server);
 	answer_about_controls(server);
+	server_settle_pauses(server);
 	server_release_retired(server);
 	bury(server);
 	return 0;
@@ -367,6 +368,7 @@ int server_run(struct options *options, struct source *source, struct listener *
 		.notify_fd = -1,
 		.reserve_fd = -1,
 		.uid_count_max = options->max_clients + REFUSED_ROOM};
+	struct camera_pause pause;
 	int error;
 
 	server.send_unit_ns = announce_calibrate();
@@ -392,10 +394,15 @@ int server_run(struct options *options, struct source *source, struct listener *
 	error = controls_create(options, source, server.notify_fd, &server.controls);
 	if (error < 0)
 		goto destroy_reaper;
-	error = camera_create(options, source, &server.pinned, server.notify_fd,
-		server.send_unit_ns, &server.camera);
+	error = pause_keeper_create(options->name, server.notify_fd, &server.pause_keeper);
 	if (error < 0)
 		goto destroy_controls;
+	if (pause_load(options->name, &pause))
+		server_begin_paused(&server, &pause);
+	error = camera_create(options, source, &server.pinned, server.notify_fd,
+		server.send_unit_ns, server.paused ? &pause : NULL, &server.camera);
+	if (error < 0)
+		goto destroy_keeper;
 	error = service_create(&server, history, &server.service);
 	if (error < 0)
 		goto destroy_camera;
@@ -411,6 +418,8 @@ destroy_service:
 	service_destroy(server.service);
 destroy_camera:
 	camera_destroy(server.camera);
+destroy_keeper:
+	pause_keeper_destroy(server.pause_keeper);
 destroy_controls:
 	controls_destroy(server.controls);
 destroy_reaper:

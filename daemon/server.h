@@ -12,6 +12,7 @@
 #include "controls.h"
 #include "listener.h"
 #include "options.h"
+#include "pause.h"
 #include "reaper.h"
 #include "service.h"
 #include "source.h"
@@ -32,10 +33,13 @@ struct server {
 	struct reaper *reaper;
 	struct controls *controls;
 	struct service *service;
-	int notify_fd;         /* eventfd: the capture thread or the reaper has news */
-	int reserve_fd;        /* given up to accept, and close, when there are no fds left */
-	int64_t send_unit_ns;  /* announce_calibrate() */
-	uint64_t seen_version; /* of the camera's snapshot */
+	struct pause_keeper *pause_keeper;
+	bool paused;               /* the camera is switched off, or about to be: */
+	struct camera_pause pause; /* why */
+	int notify_fd;             /* eventfd: the capture thread or the reaper has news */
+	int reserve_fd;            /* given up to accept, and close, when there are no fds left */
+	int64_t send_unit_ns;      /* announce_calibrate() */
+	uint64_t seen_version;     /* of the camera's snapshot */
 
 	struct client *clients; /* attached or new; not those that are closing */
 	uint32_t open_count;    /* those that are closing included */
@@ -84,6 +88,8 @@ enum wire_code server_join_stream(
 void server_leave_stream(struct server *server, struct stream *stream);
 /* Are there frames that the stream has still to make? Of the native one: no. */
 bool server_is_behind(const struct server *server, const struct stream *stream);
+/* May a derived stream still publish a frame? */
+bool server_streams_are_busy(const struct server *server);
 
 /* The request, in canonical form; "native". */
 const char *server_stream_name(const struct server *server, const struct stream *stream);
@@ -94,6 +100,13 @@ void server_follow_streams(struct server *server);
 void server_release_retired(struct server *server);
 /* The daemon stops, and all clients are closed: waits until no stream is left. */
 void server_end_streams(struct server *server);
+
+/* ---- the switch (client-pause.c) ---- */
+
+/* The camera is paused from the beginning. Before camera_create(). */
+void server_begin_paused(struct server *server, const struct camera_pause *pause);
+/* A step of the event loop: answers those whose request is done. */
+void server_settle_pauses(struct server *server);
 
 /* ---- */
 

@@ -21,6 +21,8 @@
  *                  <-------------------  CONTROLS (fd: a JSON document in a sealed memfd)
  *     SET_CONTROL  ------------------->
  *                  <-------------------  SET_CONTROL
+ *     SET_PAUSED   ------------------->            if the feature was granted
+ *                  <-------------------  SET_PAUSED
  *                  <-------------------  BYE      before the daemon hangs up
  *
  * Growth: a receiver accepts a message longer than the one that it knows and ignores the tail;
@@ -55,9 +57,10 @@ enum wire_type {
 	WIRE_HELLO = 1,
 	WIRE_READY = 2,
 	WIRE_RELEASED = 3,
-	WIRE_STATUS = 4, /* the request and its answer, as are the next two */
+	WIRE_STATUS = 4, /* the request and its answer, as are the next three */
 	WIRE_CONTROLS = 5,
 	WIRE_SET_CONTROL = 6,
+	WIRE_SET_PAUSED = 7,
 
 	WIRE_WELCOME = 16,
 	WIRE_REFUSED = 17,
@@ -82,6 +85,7 @@ enum wire_feature {
 	 * and refuses readers that do not ask for it. */
 	WIRE_FEATURE_DMABUF = 1 << 1,
 	WIRE_FEATURE_CONTROLS = 1 << 2, /* CONTROLS and SET_CONTROL */
+	WIRE_FEATURE_PAUSE = 1 << 3,    /* SET_PAUSED */
 };
 
 enum wire_mode {
@@ -197,6 +201,24 @@ struct wire_set_control {
 	char text[WIRE_TEXT_SIZE]; /* what is wrong and what is allowed, for people */
 };
 
+/* Switches the camera off (`paused` 1) or on again (0), for everybody, restarts of the daemon
+ * included. For root, the daemon's own user and group camtap-admin. The answer comes when it is so;
+ * until then a client sends no other. */
+struct wire_set_paused_request {
+	struct wire_header header;
+	uint64_t token;
+	uint32_t paused;
+	uint32_t reserved;
+};
+
+struct wire_set_paused {
+	struct wire_header header;
+	uint64_t token;
+	int32_t error; /* 0: done; else a positive errno, see docs/protocol.md */
+	uint32_t reserved;
+	char text[WIRE_TEXT_SIZE]; /* what is wrong, for people */
+};
+
 struct wire_frame {
 	struct wire_header header;
 	uint64_t epoch;
@@ -260,6 +282,8 @@ _Static_assert(sizeof(struct wire_controls_request) == 24, "layout is protocol")
 _Static_assert(sizeof(struct wire_controls) == 552, "layout is protocol");
 _Static_assert(sizeof(struct wire_set_control_request) == 608, "layout is protocol");
 _Static_assert(sizeof(struct wire_set_control) == 544, "layout is protocol");
+_Static_assert(sizeof(struct wire_set_paused_request) == 32, "layout is protocol");
+_Static_assert(sizeof(struct wire_set_paused) == 544, "layout is protocol");
 _Static_assert(sizeof(struct wire_frame) == 64, "layout is protocol");
 _Static_assert(sizeof(struct wire_source) == 544, "layout is protocol");
 _Static_assert(sizeof(struct wire_bye) == 536, "layout is protocol");

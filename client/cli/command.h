@@ -26,6 +26,8 @@ struct invocation {
 int list_run(const struct invocation *invocation);
 int info_run(const struct invocation *invocation);
 int ctl_run(const struct invocation *invocation);
+int pause_run(const struct invocation *invocation);
+int resume_run(const struct invocation *invocation);
 int hz_run(const struct invocation *invocation);
 int dump_run(const struct invocation *invocation);
 

@@ -4,6 +4,7 @@
 
 #include "format.h"
 #include "list.h"
+#include "paused.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -13,10 +14,14 @@ static json_t *cameras_to_json(const struct camtap_list *list)
 {
 	json_t *cameras = json_array();
 
-	for (size_t i = 0; i < camtap_list_count(list); i++)
+	for (size_t i = 0; i < camtap_list_count(list); i++) {
+		const char *name = camtap_list_name(list, i), *socket = camtap_list_socket(list, i);
+		char paused[PAUSED_TEXT_SIZE];
+
 		json_array_append_new(
-			cameras, json_pack("{s:s, s:s}", "name", camtap_list_name(list, i),
-					 "socket", camtap_list_socket(list, i)));
+			cameras, json_pack("{s:s, s:s, s:s?}", "name", name, "socket", socket,
+					 "paused", paused_find(name, socket, paused)));
+	}
 	return cameras;
 }
 

@@ -4,6 +4,7 @@
 
 #include "format.h"
 #include "list.h"
+#include "paused.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,16 @@ static int wider(int width, const char *text)
 	int length = (int)strlen(text);
 
 	return length > width ? length : width;
+}
+
+static void print_camera(const char *name, const char *socket, int width)
+{
+	char text[PAUSED_TEXT_SIZE];
+	const char *paused = paused_find(name, socket, text);
+
+	printf("  %-*s  %s\n", width, name, socket);
+	if (paused)
+		printf("    %s\n", paused);
 }
 
 static void print_cameras(const struct camtap_list *list)
@@ -26,8 +37,7 @@ static void print_cameras(const struct camtap_list *list)
 	for (size_t i = 0; i < camtap_list_count(list); i++)
 		width = wider(width, camtap_list_name(list, i));
 	for (size_t i = 0; i < camtap_list_count(list); i++)
-		printf("  %-*s  %s\n", width, camtap_list_name(list, i),
-			camtap_list_socket(list, i));
+		print_camera(camtap_list_name(list, i), camtap_list_socket(list, i), width);
 }
 
 /* ---- formats ---- */

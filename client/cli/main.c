@@ -27,6 +27,8 @@ static const struct {
 	{"info", "state of a camera: streams, counters, who is attached", info_run, false},
 	{"ctl", "list, get and set the controls of a camera: brightness, exposure ...", ctl_run,
 		false},
+	{"pause", "switch a camera off, for everybody", pause_run, false},
+	{"resume", "switch it on again", resume_run, false},
 	{"hz", "rate, jitter, missed frames and latency of a camera", hz_run, true},
 	{"dump", "write a camera's frames to files or standard output", dump_run, true},
 };

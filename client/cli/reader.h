@@ -49,8 +49,9 @@ void reader_finish(struct reader *reader);
  * the caller's to release. Negative errno: the daemon refused, after a line on standard error. */
 int reader_next(struct reader *reader, int64_t deadline_ns, struct camtap_frame **ret_frame);
 
-/* Asks camtap_status() or camtap_controls() until there is an answer, the caller's to free(), and
- * no longer than --timeout. Negative errno after a line on standard error. */
+/* Asks camtap_status() or another question of its kind until there is an answer, in *ret_text the
+ * caller's to free(), and no longer than --timeout. Negative errno after a line on standard error.
+ */
 int reader_ask(struct reader *reader,
 	int (*question)(struct camtap *camera, char **ret_json, int timeout_ms), char **ret_text);
 

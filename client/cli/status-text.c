@@ -62,6 +62,10 @@ static void print_head(FILE *stream, const json_t *status)
 	get_text(status, "state", state, sizeof(state));
 	get_text(status, "reason", reason, sizeof(reason));
 	get_time(status, "since_realtime_ns", since, sizeof(since));
+	if (strcmp(state, "paused") == 0 && reason[0]) { /* which says by whom and since when */
+		fprintf(stream, "%s: %s\n", camera, reason);
+		return;
+	}
 	fprintf(stream, "%s: %s%s%s%s%s\n", camera, state, since[0] ? " since " : "", since,
 		reason[0] ? ": " : "", reason);
 }

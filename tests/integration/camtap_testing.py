@@ -102,7 +102,7 @@ def _environment():
 class Process:
     """A program under test. Standard error goes into a file; .log() reads it."""
 
-    def __init__(self, arguments, directory, wrapper=(), nice=0, pass_fds=()):
+    def __init__(self, arguments, directory, wrapper=(), nice=0, pass_fds=(), environment=None):
         self.name = os.path.basename(arguments[0])
         self._log = tempfile.NamedTemporaryFile(
             dir=directory, prefix=self.name + "-", suffix=".log", delete=False
@@ -112,7 +112,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(),
+            env={**_environment(), **(environment or {})},
             pass_fds=pass_fds,
             preexec_fn=(lambda: _try_nice(nice)) if nice else None,
         )
@@ -222,6 +222,7 @@ class alarm:
 # ---- the protocol's frame, see proto/wire.h ----
 
 HELLO, READY, RELEASED, STATUS = 1, 2, 3, 4
+SET_PAUSED = 7
 WELCOME, REFUSED, FORMAT, FRAME, SOURCE, BYE = 16, 17, 18, 19, 20, 21
 MODE_READ, MODE_OBSERVE, MODE_LOSSLESS = 0, 1, 2
 
@@ -298,6 +299,9 @@ class Daemon(Process):
                 *arguments,
             ],
             directory,
+            # not the machine's, where a camera of that name may be paused
+            environment={"STATE_DIRECTORY": os.path.join(directory, "state"),
+                         **(more.pop("environment", None) or {})},
             **more,
         )
         # some tests make clients come and go by the thousand

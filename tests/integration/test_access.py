@@ -183,7 +183,7 @@ def attach(daemon):
 
 
 def test_nobody_floods_the_log(bench):
-    daemon = bench.daemon("--size", "160x120")
+    daemon = bench.daemon("--size", "160x120", "--max-clients", "1000", "--max-clients-per-uid", "1000")
     with Connection(daemon.socket) as steady:
         steady.status()
         for _ in range(400):

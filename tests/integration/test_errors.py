@@ -359,7 +359,7 @@ def test_one_camera(user):
     user.daemon("front")
     listed = user.camtap("list", "--json").check().json()
     path = os.path.join(user.runtime, "camtap", "front", "socket")
-    assert listed["cameras"] == [{"name": "front", "socket": path}]
+    assert listed["cameras"] == [{"name": "front", "socket": path, "paused": None}]
     assert b"front" in user.camtap("list").check().output
     assert user.camtap("info", "--json").check().json()["camera"] == "front"
     assert user.camtap("hz", "--count", 3, "--json").check().json()["camera"] == "front"

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,12 +41,13 @@ def _groups():
     raise AssertionError("systemd cannot be booted here: no control groups of version 2 in /sys/fs/cgroup")
 
 
+def _is_alive(group):
+    return "populated 1" in (group / "cgroup.events").read_text()
+
+
 def _remove_group(group):
     for folder, _, _ in os.walk(group, topdown=False):
-        try:
-            os.rmdir(folder)
-        except OSError:
-            pass  # another machine lives there, or something still dies
+        os.rmdir(folder)
 
 
 class Machine:
@@ -76,8 +78,12 @@ class Machine:
 
     def _start(self):
         groups = _groups()
-        for old in groups.glob(GROUP_PREFIX + "*"):
-            _remove_group(old)
+        for old in groups.glob(GROUP_PREFIX + "*"):  # whose tests were killed
+            try:
+                if not _is_alive(old) and old.stat().st_mtime < time.time() - 60:
+                    _remove_group(old)
+            except OSError:
+                pass  # another removes it
         self.group = groups / (GROUP_PREFIX + os.path.basename(self.folder))
         self.group.mkdir()
         os.mkdir(os.path.join(self.folder, "root"))
@@ -123,16 +129,9 @@ class Machine:
             self._boot.wait()
             self._log.close()
         if self.group:
-            procs = self.group / "cgroup.procs"
-            deadline = time.monotonic() + PATIENCE
-            while self._lives() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            assert not self._lives(), f"{procs}: the machine does not die"
+            wait_for(lambda: not _is_alive(self.group), "the machine's end")
             _remove_group(self.group)
-        subprocess.run(["rm", "-rf", "--one-file-system", self.folder], check=False)
-
-    def _lives(self):
-        return "populated 1" in (self.group / "cgroup.events").read_text()
+        shutil.rmtree(self.folder)  # nothing is mounted here: that was in the machine's own namespace
 
     # ---- what is run in it ----
 

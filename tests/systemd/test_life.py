@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A camera's service from its first reader to its end, as systemctl sees it."""
 
+import json
 import os
 
 import pytest
 from camtap_testing import BYE, MODE_READ, WELCOME, wait_for
 
-RELOADED = "7bf1cb54bd3345a3ada33b539dcb9e51"  # MESSAGE_ID of a reload: daemon/log-messages.h
+# MESSAGE_ID=: daemon/log-messages.h
+RELOADED = "7bf1cb54bd3345a3ada33b539dcb9e51"
+STREAMING = "b4cefab7efe34137a997d62fb6fba9fb"
 
 
 def service(name):
@@ -57,10 +60,24 @@ def test_the_first_reader_starts_it(machine):
     assert not machine.complaints(service("first"))
 
 
+def test_enabled(machine):
+    """At the next start of the machine, too; and off in one command."""
+    machine.configure("enabled", "size = 320x240")
+    machine.systemctl("enable", "--now", "camtapd@enabled.socket")
+    machine.camtap("hz", "enabled", "--count", "2")
+    wanted = machine.systemctl("show", "--value", "--property=Wants", "sockets.target").stdout.split()
+    assert "camtapd@enabled.socket" in wanted
+    machine.systemctl("add-wants", "sysinit.target", service("enabled"))  # any target will do
+    machine.systemctl("disable", "--now", "camtapd@enabled.socket", service("enabled"))
+    assert state(machine, "enabled") == "inactive"
+    assert machine.systemctl("is-enabled", "camtapd@enabled.socket", check=False).stdout == "disabled\n"
+
+
 def test_observers_start_it_but_no_camera(machine):
     machine.start_camera("watched", "size = 320x240")
     machine.camtap("info", "watched")
-    assert "idle" in machine.show(service("watched"), "StatusText")
+    assert json.loads(machine.camtap("info", "watched", "--json").stdout)["state"] == "idle"
+    assert all(entry.get("MESSAGE_ID") != STREAMING for entry in machine.journal(service("watched")))
 
 
 def test_started_when_the_socket_accepts(machine):

@@ -21,10 +21,9 @@ def test_verify_finds_nothing(machine):
 
 def test_the_sandbox_is_tight(machine):
     path = machine.show("camtapd@front.service", "FragmentPath")
-    done = machine.run("systemd-analyze", "security", "--offline=true", f"--threshold={int(EXPOSURE_MAX * 10)}",
-                       "--no-pager", path)
-    print(done.stdout)
+    done = machine.run("systemd-analyze", "security", "--offline=true", "--no-pager", path)
     overall = next(line for line in done.stdout.splitlines() if "Overall exposure level" in line)
+    print(overall)
     assert float(overall.split(":")[1].split()[0]) <= EXPOSURE_MAX
 
 

@@ -136,6 +136,20 @@ void camera_bench_wait_state(struct camera_bench *bench, enum camera_state state
 	}
 }
 
+void camera_bench_wait_pause(struct camera_bench *bench)
+{
+	int64_t deadline_ns = clock_now() + LIMIT_NS;
+
+	for (;;) {
+		serve(bench);
+		if (camera_pause_is_done(bench->camera))
+			return;
+		if (!wait_for_news(bench, deadline_ns))
+			fail_msg("the pause is not done: %s",
+				camera_state_to_string(camera_bench_snapshot(bench).state));
+	}
+}
+
 void camera_bench_wait_calls(struct camera_bench *bench, enum fake_call call, uint64_t count)
 {
 	int64_t deadline_ns = clock_now() + LIMIT_NS;
@@ -266,7 +280,7 @@ void camera_bench_run(struct camera_bench *bench)
 {
 	/* a send may cost what it likes: no reader is a suspect here */
 	assert_int_equal(camera_create(&bench->options, &bench->fake.source, &bench->pinned,
-				 bench->notify_fd, NSEC_PER_SEC, &bench->camera),
+				 bench->notify_fd, NSEC_PER_SEC, bench->pause, &bench->camera),
 		0);
 	camera_bench_attach(bench);
 }

@@ -15,7 +15,7 @@
 
 #define NOTES_MAX  512
 #define FRAMES_MAX 512
-#define POOLS_MAX  64
+#define POOLS_MAX  512
 
 /* A state that people were told of. */
 struct camera_note {
@@ -28,6 +28,7 @@ struct camera_bench {
 	struct options options;
 	struct pinned pinned;
 	struct fake_source fake;
+	const struct camera_pause *pause; /* it begins like this; NULL: it is on */
 	struct camera *camera;
 	int notify_fd, doorbell[2];
 
@@ -66,6 +67,8 @@ unsigned camera_bench_frames(struct camera_bench *bench);
 
 /* Each waits for its event, on the eventfd, and fails after 20 s. */
 void camera_bench_wait_state(struct camera_bench *bench, enum camera_state state);
+/* What camera_set_pause() said is done. */
+void camera_bench_wait_pause(struct camera_bench *bench);
 void camera_bench_wait_calls(struct camera_bench *bench, enum fake_call call, uint64_t count);
 void camera_bench_wait_frames(struct camera_bench *bench, unsigned count);
 /* The source has all the slots that it is to have. */

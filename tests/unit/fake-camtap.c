@@ -190,6 +190,29 @@ int camtap_set_control(struct camtap *camera, const char *name, const char *valu
 	return -ERANGE;
 }
 
+static int switch_to(struct camtap *camera, const char *what, int timeout_ms)
+{
+	struct timespec span = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+	size_t length = strlen(fake_calls.sets);
+
+	snprintf(fake_calls.sets + length, sizeof(fake_calls.sets) - length, "%s ", what);
+	if (fake_script.pause_result == -ETIMEDOUT)
+		nanosleep(&span, NULL);
+	if (fake_script.pause_result < 0)
+		camera->text = "only some may do that";
+	return fake_script.pause_result;
+}
+
+int camtap_pause(struct camtap *camera, int timeout_ms)
+{
+	return switch_to(camera, "pause", timeout_ms);
+}
+
+int camtap_resume(struct camtap *camera, int timeout_ms)
+{
+	return switch_to(camera, "resume", timeout_ms);
+}
+
 int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
 {
 	struct timespec span = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};

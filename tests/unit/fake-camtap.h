@@ -44,6 +44,7 @@ struct fake_script {
 	int connect_result;
 	const char *status;   /* the document; NULL: -ETIMEDOUT */
 	const char *controls; /* likewise */
+	int pause_result;     /* of camtap_pause() and camtap_resume() */
 	const char *refused;  /* the control that camtap_set_control() refuses (-ERANGE) */
 	/* camtap_list_new() */
 	const char *const *names;
@@ -56,7 +57,8 @@ struct fake_calls {
 	enum camtap_mode mode;
 	unsigned latest; /* calls of camtap_latest() */
 	unsigned held;   /* frames not released yet */
-	char sets[256];  /* "NAME=VALUE " of each camtap_set_control() */
+	/* "NAME=VALUE " of each camtap_set_control(), "pause " and "resume " */
+	char sets[256];
 };
 
 extern struct fake_script fake_script;

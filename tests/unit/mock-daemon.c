@@ -157,6 +157,10 @@ int mock_receive(struct mock *mock)
 							     : sizeof(mock->control),
 				&mock->control, sizeof(mock->control)),
 			0);
+	if (header.type == WIRE_SET_PAUSED)
+		assert_int_equal(message_unpack(buffer, (size_t)length, sizeof(mock->set_paused),
+					 &mock->set_paused, sizeof(mock->set_paused)),
+			0);
 	return (int)header.type;
 }
 
@@ -171,7 +175,8 @@ void mock_welcome(struct mock *mock, uint32_t max_leases)
 		.version = WIRE_VERSION_MAX,
 		.max_leases = max_leases,
 		.features = mock->hello.features &
-			    (WIRE_FEATURE_DOORBELL | (mock->controls ? WIRE_FEATURE_CONTROLS : 0)),
+			    (WIRE_FEATURE_DOORBELL | (mock->controls ? WIRE_FEATURE_CONTROLS : 0) |
+				    (mock->pause ? WIRE_FEATURE_PAUSE : 0)),
 		.mode = mock->lossless ? WIRE_MODE_LOSSLESS : mock->hello.mode,
 		.camera = "front",
 	};

@@ -60,7 +60,9 @@ struct mock {
 	struct mock_pool pool;
 	struct mock_guard guard;
 	bool lossless;
-	bool controls; /* WELCOME grants them */
+	bool controls;                             /* WELCOME grants them */
+	bool pause;                                /* and SET_PAUSED */
+	struct wire_set_paused_request set_paused; /* the last that came */
 	/* The last CONTROLS or SET_CONTROL that came: what both have is in the same place. */
 	struct wire_set_control_request control;
 };

@@ -589,6 +589,251 @@ static void it_quits_from_every_state(void **state)
 	(void)state;
 }
 
+/* ---- switched off ---- */
+
+static const struct camera_pause by_alice = {
+	.text = "paused by alice", .since_realtime_ns = 1234567890};
+
+static bool is_open(struct camera_bench *bench)
+{
+	bool open;
+
+	pthread_mutex_lock(&bench->fake.lock);
+	open = bench->fake.is_open;
+	pthread_mutex_unlock(&bench->fake.lock);
+	return open;
+}
+
+static void set_pause(struct camera_bench *bench, const struct camera_pause *pause)
+{
+	camera_set_pause(bench->camera, pause);
+	camera_bench_wait_pause(bench);
+}
+
+/* It says that it is off, and is. */
+static void assert_off(struct camera_bench *bench)
+{
+	struct camera_snapshot snapshot = camera_bench_snapshot(bench);
+
+	assert_int_equal(snapshot.state, CAMERA_PAUSED);
+	assert_string_equal(snapshot.text, by_alice.text);
+	assert_int_equal(snapshot.error, 0);
+	assert_true(snapshot.since_realtime_ns == by_alice.since_realtime_ns);
+	assert_false(is_open(bench));
+	assert_null(stream_pool(camera_stream(bench->camera)));
+}
+
+/* Nothing keeps it from frames any more. */
+static void mend(struct camera_bench *bench)
+{
+	fake_source_keep_opening(&bench->fake, false);
+	fake_source_fail(&bench->fake, FAKE_OPEN, 0);
+	bench->options.wait_readers = 1;
+}
+
+static void it_is_switched_off_in_every_state(void **state)
+{
+	for (unsigned i = 0; i < sizeof before_the_end / sizeof *before_the_end; i++) {
+		struct camera_bench *bench = camera_bench_new();
+		uint64_t opens;
+
+		reach(bench, before_the_end[i]);
+		fake_source_play(&bench->fake, good, 1);
+		set_pause(bench, &by_alice);
+		assert_off(bench);
+		mend(bench);
+		opens = fake_source_calls(&bench->fake, FAKE_OPEN);
+		camera_bench_watch(bench, 120); /* longer than the back-off, and the stall */
+		camera_bench_leave(bench);
+		camera_bench_attach(bench);
+		camera_bench_watch(bench, 20);
+		assert_off(bench);
+		assert_int_equal(fake_source_calls(&bench->fake, FAKE_OPEN), opens);
+
+		/* the reader that has stayed gets frames of another epoch */
+		fake_source_play(&bench->fake, good, 2);
+		set_pause(bench, NULL);
+		camera_bench_wait_state(bench, CAMERA_STREAMING);
+		camera_bench_wait_calls(bench, FAKE_OPEN, opens + 1);
+		camera_bench_wait_calls(bench, FAKE_START, 1);
+		camera_bench_free(bench);
+	}
+	(void)state;
+}
+
+static void without_readers_it_is_switched_off_all_the_same(void **state)
+{
+	struct camera_bench *bench = *state;
+
+	bench->options.stall_timeout_ns = 0;
+	camera_bench_run(bench);
+	camera_bench_leave(bench);
+	camera_bench_wait_state(bench, CAMERA_IDLE);
+	set_pause(bench, &by_alice);
+	assert_off(bench);
+	set_pause(bench, NULL);
+	assert_int_equal(camera_bench_snapshot(bench).state, CAMERA_IDLE);
+	assert_string_equal(camera_bench_snapshot(bench).text, "");
+}
+
+/* A device without readers that streams on for idle_timeout does not when it is switched off. */
+static void no_timeout_keeps_it_on(void **state)
+{
+	struct camera_bench *bench = *state;
+
+	bench->options.stall_timeout_ns = 0;
+	bench->options.idle_timeout_ns = 3600 * NSEC_PER_SEC;
+	fake_source_play(&bench->fake, good, 1);
+	camera_bench_run(bench);
+	camera_bench_wait_frames(bench, 1);
+	camera_bench_leave(bench);
+	set_pause(bench, &by_alice);
+	assert_off(bench);
+}
+
+static void always_on_is_off_when_switched_off(void **state)
+{
+	struct camera_bench *bench = *state;
+	uint64_t opens;
+
+	bench->options.stall_timeout_ns = 0;
+	bench->options.always_on = true;
+	fake_source_play(&bench->fake, good, 1);
+	camera_bench_run(bench);
+	camera_bench_wait_frames(bench, 1);
+	set_pause(bench, &by_alice);
+	assert_off(bench);
+	camera_bench_leave(bench);
+	camera_bench_watch(bench, 20);
+	opens = fake_source_calls(&bench->fake, FAKE_OPEN);
+	assert_off(bench);
+	fake_source_play(&bench->fake, good, 1);
+	set_pause(bench, NULL);
+	camera_bench_wait_frames(bench, 2);
+	assert_int_equal(fake_source_calls(&bench->fake, FAKE_OPEN), opens + 1);
+}
+
+static void a_paused_camera_is_not_opened_at_start(void **state)
+{
+	struct camera_bench *bench = *state;
+
+	bench->options.stall_timeout_ns = 0;
+	bench->options.always_on = true;
+	bench->pause = &by_alice;
+	camera_bench_run(bench);
+	assert_off(bench); /* from the first moment on */
+	camera_bench_watch(bench, 50);
+	assert_off(bench);
+	assert_true(camera_bench_snapshot(bench).version == 0);
+	assert_int_equal(note_count(bench), 0); /* nothing of the source was ever called */
+	assert_int_equal(fake_source_calls(&bench->fake, FAKE_OPEN), 0);
+	fake_source_play(&bench->fake, good, 1);
+	set_pause(bench, NULL);
+	camera_bench_wait_frames(bench, 1);
+}
+
+static void what_readers_hold_stays_when_it_is_switched_off(void **state)
+{
+	struct camera_bench *bench = *state;
+	struct lease held;
+
+	bench->options.stall_timeout_ns = 0;
+	fake_source_play(&bench->fake, good, 3);
+	camera_bench_run(bench);
+	camera_bench_wait_frames(bench, 3);
+	held = take_newest(bench);
+	set_pause(bench, &by_alice);
+	fake_source_play(&bench->fake, good, 20);
+	set_pause(bench, NULL);
+	camera_bench_wait_frames(bench, 23);
+	assert_true(epoch_of(bench, 22, 20) != epoch_of(bench, 0, 1));
+	assert_true(held.pool != bench->pool);
+	give_back(&held);
+}
+
+/* People hear that it is off, and on again, and not of the failure that came before. */
+static void a_failure_is_over_with_the_pause(void **state)
+{
+	static const enum camera_state told[] = {CAMERA_OPENING, CAMERA_BACKOFF, CAMERA_OPENING};
+	struct camera_bench *bench = *state;
+
+	reach(bench, CAMERA_BACKOFF);
+	set_pause(bench, &by_alice);
+	fake_source_keep_opening(&bench->fake, true);
+	fake_source_fail(&bench->fake, FAKE_OPEN, 0);
+	set_pause(bench, NULL);
+	camera_bench_wait_state(bench, CAMERA_OPENING);
+	camera_bench_wait_calls(bench, FAKE_OPEN, fake_source_calls(&bench->fake, FAKE_OPEN) + 1);
+	assert_told(bench, told, 3);
+}
+
+static void pause_in_open(struct camera_bench *bench, enum fake_call call)
+{
+	if (call == FAKE_OPEN)
+		camera_set_pause(bench->camera, &by_alice);
+}
+
+/* What it was opened for is over: nobody hears how that went. */
+static void an_opening_that_is_overtaken_is_no_news(void **state)
+{
+	static const int errors[] = {0, -ENODEV};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct camera_bench *bench = camera_bench_new();
+
+		bench->hook = pause_in_open;
+		bench->fake.fails[FAKE_OPEN] = errors[i];
+		camera_bench_run(bench);
+		camera_bench_wait_state(bench, CAMERA_PAUSED);
+		assert_off(bench);
+		assert_true(camera_bench_snapshot(bench).version == 2); /* OPENING came before */
+		assert_int_equal(bench->pool_count, 0);
+		camera_bench_free(bench);
+	}
+	(void)state;
+}
+
+/* Whatever it is in the middle of: when it says that it is off, it is, until it may be on. */
+static void it_survives_a_storm(void **state)
+{
+	struct camera_bench *bench = *state;
+
+	bench->options.stall_timeout_ns = 0;
+	camera_bench_run(bench);
+	for (unsigned i = 0; i < 200; i++) {
+		uint64_t opens;
+
+		for (unsigned j = 0; j < i % 7; j++)
+			camera_set_pause(bench->camera, j % 2 == 0 ? &by_alice : NULL);
+		set_pause(bench, &by_alice);
+		opens = fake_source_calls(&bench->fake, FAKE_OPEN);
+		assert_off(bench);
+		if (i % 10 == 0)
+			camera_bench_watch(bench, 2);
+		assert_int_equal(fake_source_calls(&bench->fake, FAKE_OPEN), opens);
+		camera_set_pause(bench->camera, NULL);
+		if (i % 3 != 0)
+			continue;
+		if (i % 2 == 0)
+			camera_bench_wait_calls(bench, FAKE_OPEN, opens + 1);
+		else
+			camera_bench_wait_state(bench, CAMERA_STREAMING);
+	}
+	fake_source_play(&bench->fake, good, 2);
+	camera_bench_wait_frames(bench, 2);
+	camera_bench_wait_reserve(bench);
+}
+
+static void it_quits_while_it_is_switched_off(void **state)
+{
+	struct camera_bench *bench = *state;
+
+	reach(bench, CAMERA_STREAMING);
+	set_pause(bench, &by_alice);
+	camera_stop(bench->camera);
+	assert_int_equal(camera_bench_snapshot(bench).state, CAMERA_FINISHED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -614,6 +859,16 @@ int main(void)
 		TEST(damaged_frames_are_no_silence),
 		cmocka_unit_test(without_readers_it_is_idle),
 		cmocka_unit_test(it_quits_from_every_state),
+		cmocka_unit_test(it_is_switched_off_in_every_state),
+		TEST(without_readers_it_is_switched_off_all_the_same),
+		TEST(no_timeout_keeps_it_on),
+		TEST(always_on_is_off_when_switched_off),
+		TEST(a_paused_camera_is_not_opened_at_start),
+		TEST(what_readers_hold_stays_when_it_is_switched_off),
+		TEST(a_failure_is_over_with_the_pause),
+		cmocka_unit_test(an_opening_that_is_overtaken_is_no_news),
+		TEST(it_survives_a_storm),
+		TEST(it_quits_while_it_is_switched_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,8 +148,8 @@ static void hello_says_what_was_set(void **state)
 	connect_client(f);
 	assert_int_equal(hello->version_min, WIRE_VERSION_MIN);
 	assert_int_equal(hello->version_max, WIRE_VERSION_MAX);
-	assert_int_equal(hello->features,
-		WIRE_FEATURE_DOORBELL | WIRE_FEATURE_DMABUF | WIRE_FEATURE_CONTROLS);
+	assert_int_equal(hello->features, WIRE_FEATURE_DOORBELL | WIRE_FEATURE_DMABUF |
+						  WIRE_FEATURE_CONTROLS | WIRE_FEATURE_PAUSE);
 	assert_int_equal(hello->mode, WIRE_MODE_LOSSLESS);
 	assert_string_equal(hello->name, "detector");
 	assert_string_equal(hello->stream, "GREY:640x360,rate=5");

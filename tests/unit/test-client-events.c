@@ -225,7 +225,7 @@ static void an_observer_gets_no_frames(void **state)
 	assert_int_equal(camtap_set_mode(f->camera, CAMTAP_MODE_OBSERVE), 0);
 	connect_client(f);
 	assert_int_equal(f->mock.hello.mode, WIRE_MODE_OBSERVE);
-	assert_int_equal(f->mock.hello.features, WIRE_FEATURE_CONTROLS);
+	assert_int_equal(f->mock.hello.features, WIRE_FEATURE_CONTROLS | WIRE_FEATURE_PAUSE);
 	welcome_client(f);
 	mock_source(&f->mock, WIRE_SOURCE_IDLE, "");
 	assert_idle(f->camera);

@@ -1350,6 +1350,55 @@ static void ctl_fails_with_one_line(void **state)
 	assert_int_equal(result.status, 0);
 }
 
+/* ---- pause and resume ---- */
+
+static void the_switch_is_asked_once_and_silently(void **state)
+{
+	static const struct {
+		int (*run)(const struct invocation *invocation);
+		const char *name, *sets;
+	} commands[] = {{pause_run, "pause", "pause "}, {resume_run, "resume", "resume "}};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct fake_script script = {.name = "front"};
+		const char *name = commands[i].name;
+		const char *const arguments[] = {name, "front", NULL};
+		const char *const hurried[] = {name, "--timeout", "50ms", NULL};
+		const char *const wrong[] = {name, "--json", NULL};
+		struct result result = run(commands[i].run, &script, arguments);
+
+		assert_int_equal(result.status, 0);
+		assert_string_equal(result.output, "");
+		assert_string_equal(result.error, "");
+		assert_string_equal(result.calls.sets, commands[i].sets);
+		assert_string_equal(result.calls.camera, "front");
+		assert_int_equal(result.calls.mode, CAMTAP_MODE_OBSERVE);
+
+		script.pause_result = -EACCES;
+		result = run(commands[i].run, &script, arguments);
+		assert_fails(&result, 1, "camtap: front: only some may do that");
+		script.pause_result = -ETIMEDOUT;
+		result = run(commands[i].run, &script, hurried);
+		assert_fails(&result, 1, "camtap: front: no answer for 50ms");
+		result = run(commands[i].run, &script, wrong);
+		assert_fails(&result, 2, "has no --json");
+	}
+}
+
+static void info_says_who_has_paused_it(void **state)
+{
+	const struct fake_script script = {.name = "front",
+		.status = "{\"schema\":1,\"camera\":\"front\",\"state\":\"paused\","
+			  "\"since_realtime_ns\":\"1700000000000000000\","
+			  "\"reason\":\"paused by alice (uid 1000) since yesterday\"}"};
+	struct result result = run(info_run, &script, ARGUMENTS("info", "front"));
+
+	(void)state;
+	assert_int_equal(result.status, 0);
+	assert_string_equal(result.output, "front: paused by alice (uid 1000) since yesterday\n");
+}
+
 /* ---- list ---- */
 
 static void list_shows_cameras(void **state)
@@ -1577,6 +1626,8 @@ int main(void)
 		TEST(ctl_tells_cameras_from_controls),
 		TEST(ctl_prints_what_is_named_as_json),
 		TEST(ctl_fails_with_one_line),
+		TEST(the_switch_is_asked_once_and_silently),
+		TEST(info_says_who_has_paused_it),
 		TEST(list_shows_cameras),
 		TEST(list_says_what_to_configure),
 		TEST(list_says_the_same_in_json),

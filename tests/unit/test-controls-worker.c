@@ -522,6 +522,39 @@ static void a_device_that_is_away(void **state)
 	assert_int_equal(device.automatic, 1);
 }
 
+/* Whoever is told that the camera is off may rely on that the device is closed. */
+static void a_camera_that_is_off_is_not_opened(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t under_way, set, list;
+	bool asking;
+	int opened;
+
+	hold(0);
+	under_way = submit(f, 1, "auto=0");
+	wait_until_stopped();
+	controls_set_pause(f->controls, "paused by alice");
+	set = submit(f, 1, "gain=3");
+	list = submit(f, 1, NULL);
+	opened = device.opened;
+	asking = controls_is_asking(f->controls);
+	let_go(NULL);
+	assert_true(asking);
+	assert_answer(f, under_way, 0, "");
+	assert_false(controls_is_asking(f->controls));
+	assert_answer(f, set, -EBUSY, "paused by alice");
+	assert_answer(f, list, -EBUSY, "paused by alice");
+	assert_int_equal(device.opened, opened);
+	assert_int_equal(device.gain, 0);
+
+	controls_set_pause(f->controls, NULL);
+	assert_answer(f, submit(f, 1, "gain=4"), 0, "");
+	assert_false(controls_is_asking(f->controls));
+	device.open_error = -ENODEV;
+	assert_answer(f, submit(f, 1, "gain=5"), -ENODEV, "");
+	assert_false(controls_is_asking(f->controls));
+}
+
 static void sources_without_controls_say_so(void **state)
 {
 	struct fixture *f = *state;
@@ -548,6 +581,7 @@ int main(void)
 		TEST(setting_while_it_is_opened),
 		TEST(the_end_waits_for_the_device),
 		TEST(a_device_that_is_away),
+		TEST(a_camera_that_is_off_is_not_opened),
 		cmocka_unit_test_setup_teardown(
 			sources_without_controls_say_so, setup_without, teardown),
 	};

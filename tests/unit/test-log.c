@@ -262,6 +262,31 @@ static void each_id_is_explained(void **state)
 	free(header);
 }
 
+/* journalctl leaves out what it does not find. */
+static void explanations_name_fields_that_there_are(void **state)
+{
+	char *log = read_document("daemon/log.c");
+	char *catalog = read_document("systemd/camtap.catalog");
+	size_t fields = 0;
+
+	(void)state;
+	for (const char *place = catalog; (place = strchr(place, '@')) != NULL; place++) {
+		size_t length = strspn(place + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+		char sent[64];
+
+		if (length == 0 || place[1 + length] != '@')
+			continue;
+		fields++;
+		snprintf(sent, sizeof sent, "\"%.*s=%%", (int)length, place + 1);
+		if (strstr(log, sent) == NULL)
+			fail_msg("%.*s is no field of the daemon's", (int)length, place + 1);
+		place += length + 1;
+	}
+	assert_true(fields > 20);
+	free(catalog);
+	free(log);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_init, fixture_finish)
@@ -272,6 +297,7 @@ int main(void)
 		TEST(a_journal_that_takes_nothing_loses_nothing),
 		TEST(long_lines_are_cut),
 		cmocka_unit_test(each_id_is_explained),
+		cmocka_unit_test(explanations_name_fields_that_there_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -685,6 +685,36 @@ static void controls_are_read_in_order(void **state)
 	assert_controls(fixture, "c_3=x y b=-3 d=0x10 a=5 e=a=b");
 }
 
+static void lists_of_names_are_read(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct options *options = &fixture->options;
+
+	assert_int_equal(read_options(fixture, "--source=pattern:"), OPTIONS_RUN);
+	assert_null(options->users);
+	assert_null(options->groups);
+
+	/* an empty list takes back what an earlier file has set */
+	write_file(fixture, "camtapd.conf", "[Access]\nusers = alice, 1001\ngroups = lab\n");
+	write_file(fixture, "front.conf", "[Camera]\nsource = pattern:\n[Access]\nusers =\n");
+	assert_int_equal(read_options(fixture, "--name=back|--source=-"), OPTIONS_RUN);
+	assert_string_equal(options->users, "alice, 1001");
+	assert_string_equal(options->groups, "lab");
+	assert_int_equal(read_options(fixture, "--name=front"), OPTIONS_RUN);
+	assert_null(options->users);
+	assert_string_equal(options->groups, "lab");
+	assert_int_equal(
+		read_options(fixture, "--name=front|--groups= , |--users=bob"), OPTIONS_RUN);
+	assert_string_equal(options->users, "bob");
+	assert_null(options->groups);
+
+	assert_int_equal(read_options(fixture, "--name=front|--users=a\x1b"
+					       "b"),
+		-EINVAL);
+	assert_error(
+		fixture, "--users=a?b: must be names or numbers, separated by blanks or commas");
+}
+
 static char *read_document(const char *name)
 {
 	char *path, *text;
@@ -887,6 +917,7 @@ int main(int argc, char **argv)
 		TEST(unreadable_files_are_named),
 		TEST(wrong_options_are_named),
 		TEST(controls_are_read_in_order),
+		TEST(lists_of_names_are_read),
 		TEST(limits_are_the_documented_ones),
 		cmocka_unit_test(the_table_is_complete),
 		TEST(the_example_is_the_table),

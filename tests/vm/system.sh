@@ -157,7 +157,7 @@ unbound() {
 	reader=$!
 	within 20 grep -q '^frame' /tmp/reader.1
 	remember_service $VIVID
-	for round in 1 2; do
+	for _ in 1 2; do
 		echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
 		within 10 is_gone /dev/camtap/$VIVID
 		within 10 sh -c "tail -n 1 /tmp/reader.1 | grep -q '^event .*unplugged\|^event .*plugged in'"
@@ -292,7 +292,8 @@ named_by_a_rule() {
 device_is_active() { systemctl is-active --quiet "$(systemd-escape -p --suffix device "$1")"; }
 device_is_gone() { ! device_is_active "$1"; }
 
-# A camera that was stopped is off until it is plugged in again, whatever else udev looks at.
+# A camera that was stopped is off until it is plugged in again, whatever else udev looks at; one that
+# is paused still is then.
 stopped() {
 	rm -rf /run/camtap-names
 	camera a plug 0
@@ -306,6 +307,16 @@ stopped() {
 	is_off $USB || fail "it is on again"
 	camera a plug
 	names_are $USB
+	/usr/bin/setpriv --reuid=admin --regid=admin --init-groups camtap pause $USB >/dev/null ||
+		fail "no pause"
+	camera a unplug
+	within 10 device_is_gone /dev/camtap/$USB
+	systemctl stop camtapd@$USB.socket
+	camera a plug
+	names_are $USB
+	within 10 state_is $USB paused
+	camtap resume $USB >/dev/null
+	within 10 state_is $USB idle
 	camera a unplug
 	within 10 is_gone /dev/camtap/$USB
 }

@@ -48,6 +48,10 @@ def test_the_device_is_open_only_while_somebody_reads():
     assert guest("power.sh").count("ok ") == 4
 
 
+def test_a_paused_device_is_closed_and_free_for_others():
+    assert guest("pause.sh").count("ok ") == 5
+
+
 def test_what_cannot_be_captured_is_refused_clearly():
     assert guest("errors.sh", modules="vivid:n_devs=1,node_types=0x105").count("ok ") == 10
 
