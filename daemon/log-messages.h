@@ -25,6 +25,7 @@
 
 /* the daemon */
 #define LOG_CONFIGURATION_WRONG "39e3510c4552419380e86a81367ac360" /* exit status 2 */
+#define LOG_CAMERA_AWAITED      "a415869797564f59813c8102fdb701ef" /* none of that name yet */
 #define LOG_START_FAILED        "352a49cf4a904bd9abaa03019e3a3f0d" /* exit status 1 */
 #define LOG_START_DELAYED       "f7d6a460b8db433aa3a8198e4e677da7" /* it failed again and again */
 #define LOG_RELOADED            "7bf1cb54bd3345a3ada33b539dcb9e51"

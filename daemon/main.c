@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum exit_status {
 	EXIT_RIGHT = 0,
@@ -67,6 +68,19 @@ static int serve(struct options *options, struct source *source, struct start_hi
 	return result < 0 ? EXIT_FAILED : EXIT_RIGHT;
 }
 
+/* Maybe nobody has a camera of that name, because it is misspelt. */
+static void say_what_is_awaited(const struct options *options)
+{
+	if (options->source_assumed && access(options->source, F_OK) < 0)
+		log_event(LOG_WARNING,
+			&(struct log_fields){
+				.message_id = LOG_CAMERA_AWAITED, .camera = options->name},
+			"%s: there is no %s: waiting for it; `camtap list` shows the cameras that "
+			"are plugged in, any other source must be set in section [Camera] "
+			"of " OPTIONS_DIRECTORY "/%s.conf",
+			options->name, options->source, options->name);
+}
+
 static int run(struct options *options)
 {
 	struct start_history history;
@@ -76,6 +90,7 @@ static int run(struct options *options)
 
 	if (source_create(options, &source, error) < 0)
 		return misconfigured(error);
+	say_what_is_awaited(options);
 	if (options->check_config) {
 		struct access access;
 

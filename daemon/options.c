@@ -286,37 +286,63 @@ static bool is_kernel_name(const char *name)
 	       name[5 + strspn(name + 5, "0123456789")] == '\0';
 }
 
+int options_default_source(char **ret_source, const char *dev, const char *name, bool wait)
+{
+	char *link, *node, *source = NULL;
+	int r = 0;
+
+	if (asprintf(&link, "%s/camtap/%s", dev, name) < 0)
+		return -ENOMEM;
+	if (asprintf(&node, "%s/%s", dev, name) < 0) {
+		free(link);
+		return -ENOMEM;
+	}
+	if (access(link, F_OK) == 0)
+		source = link;
+	else if (access(node, F_OK) == 0)
+		source = node;
+	else if (wait)
+		source = is_kernel_name(name) ? node : link;
+	else
+		r = -ENOENT;
+	if (source != link)
+		free(link);
+	if (source != node)
+		free(node);
+	if (r == 0)
+		*ret_source = source;
+	return r;
+}
+
 /* Makes up what was left out, and looks at what only all settings together can tell. */
 static int complete(struct options *options, const char *directory, const char *config,
 	char error[static OPTIONS_ERROR_SIZE])
 {
+	int r;
+
 	if (options->source == NULL && options->name == NULL)
 		return fail(error, -EINVAL,
 			"no source: name one with --source /dev/video0, or try it without a "
 			"camera: camtapd --source pattern:");
 	if (options->source == NULL) {
-		char *device;
-
-		if (asprintf(&device, "/dev/%s", options->name) < 0)
-			return fail(error, -ENOMEM, "out of memory");
-		if (access(device, F_OK) < 0 && !(options->wait && is_kernel_name(options->name))) {
-			free(device);
-			if (config != NULL)
-				return fail(error, -EINVAL,
-					"camera %s has no source: set source in section [Camera] "
-					"of %s, or use --source",
-					options->name, config);
+		r = options_default_source(&options->source, "/dev", options->name, options->wait);
+		if (r == -ENOMEM)
+			return fail(error, r, "out of memory");
+		if (r < 0 && config != NULL)
+			return fail(error, -EINVAL,
+				"camera %s has no source: set source in section [Camera] of %s, or "
+				"use --source",
+				options->name, config);
+		if (r < 0)
 			return fail(error, -EINVAL,
 				"camera %s has no source: set source in section [Camera] of "
 				"%s/%s.conf, or use --source (to try it without a camera: "
 				"--source pattern:)",
 				options->name, directory, options->name);
-		}
-		options->source = device;
+		options->source_assumed = true;
 	}
 	if (options->name == NULL) {
-		int r = name_from_source(&options->name, options->source, error);
-
+		r = name_from_source(&options->name, options->source, error);
 		if (r < 0)
 			return r;
 	}

@@ -20,9 +20,10 @@ enum options_memory {
 
 /* Strings are owned by the structure, NULL where nothing was said. */
 struct options {
-	char *name;   /* of the camera; never NULL after options_read() */
-	char *source; /* URI; never NULL after options_read() */
-	char *socket; /* path; NULL: the default for the name */
+	char *name;          /* of the camera; never NULL after options_read() */
+	char *source;        /* URI; never NULL after options_read() */
+	bool source_assumed; /* nobody said what it is: it is the device of that name */
+	char *socket;        /* path; NULL: the default for the name */
 
 	uint32_t fourcc;                           /* 0: the source's choice */
 	uint32_t width, height;                    /* 0: the source's choice */
@@ -76,5 +77,11 @@ enum options_outcome {
 int options_read(struct options *ret_options, const char *directory, int argc, char **argv,
 	char error[static OPTIONS_ERROR_SIZE]);
 void options_finish(struct options *options);
+
+/* The device of a camera whose source nobody has said, in `dev` ("/dev"): the link that udev's rule
+ * has made for a camera of that name, DEV/camtap/NAME, else the node DEV/NAME. If there is neither,
+ * and it can be waited for: that node if it can be one of a camera ("video0"), else that link.
+ * -ENOENT, -ENOMEM. The source is the caller's to free(). */
+int options_default_source(char **ret_source, const char *dev, const char *name, bool wait);
 
 #endif

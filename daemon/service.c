@@ -15,6 +15,10 @@
 #define TEXT_SIZE 640
 /* Readers that come and go in a storm make one status text in that time. */
 #define TELL_USEC UINT64_C(50000)
+/* Looks of the watchdog's timer in WatchdogSec=, and how many of them make one measurement of the
+ * rate. */
+#define LOOKS            8
+#define LOOKS_TO_MEASURE 2
 /* How long a run must last to have been good. */
 #define GOOD_USEC UINT64_C(1000000)
 
@@ -26,7 +30,8 @@ struct service {
 	bool telling;           /* service_ready() was called */
 	char text[TEXT_SIZE];   /* the last status text */
 
-	/* The measured rate: frames from one look of the watchdog to the next. */
+	/* The measured rate: frames from one look of the watchdog to another. */
+	unsigned looks;
 	uint64_t published;
 	int64_t looked_ns;
 	double rate; /* negative: not known yet */
@@ -136,7 +141,8 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 	struct camera *camera = service->server->camera;
 
 	(void)usec;
-	measure(service, is_streaming(service));
+	if (++service->looks % LOOKS_TO_MEASURE == 0)
+		measure(service, is_streaming(service));
 	if (camera_is_alive(camera)) {
 		tell(service, "WATCHDOG=1\n");
 		camera_ping(camera);
@@ -185,7 +191,7 @@ int service_create(
 	service->rate = -1;
 	error = sd_watchdog_enabled(0, &limit_usec);
 	if (error > 0) {
-		service->watchdog_usec = limit_usec / 4;
+		service->watchdog_usec = limit_usec / LOOKS;
 		error = sd_event_add_time_relative(server->event, &service->watchdog,
 			CLOCK_MONOTONIC, service->watchdog_usec, service->watchdog_usec / 4,
 			on_watchdog, service);

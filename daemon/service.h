@@ -7,8 +7,9 @@
  * shows, that the daemon is alive, that it reads its configuration anew, that it stops.
  *
  * The watchdog is fed by progress: a timer of the server thread asks the capture thread for a sign
- * of life, and says WATCHDOG=1 only if the last one was given. With a quarter of WatchdogSec= as
- * the timer's pause, a thread that hangs is noticed within 5/4 of WatchdogSec=.
+ * of life, and says WATCHDOG=1 only if the last one was given. With an eighth of WatchdogSec= as
+ * the timer's pause, a thread that hangs is noticed within 9/8 of WatchdogSec=, to which systemd
+ * adds up to a quarter of a second.
  *
  * Without a service manager ($NOTIFY_SOCKET) nothing happens. Server thread only.
  */

@@ -248,7 +248,9 @@ const struct setting settings[] = {
 		.help = "Where frames come from: a V4L2 device (/dev/video0, better one of "
 			"/dev/v4l/by-id), pattern: (a moving test picture), file:PATH or - for "
 			"standard input (Y4M, MJPEG, AVI, raw), exec:COMMAND (a command that "
-			"writes such data). Left out: /dev/NAME, if there is such a device.",
+			"writes such data). Left out: /dev/camtap/NAME, the camera that udev has "
+			"given "
+			"that name; else the device /dev/NAME.",
 		.allowed = "a device, \"pattern:\", \"file:PATH\", \"-\" or \"exec:COMMAND\"",
 		.example = "/dev/v4l/by-id/usb-Example_Camera-video-index0",
 		.parse = set_string,

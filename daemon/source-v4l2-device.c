@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "source-v4l2-device.h"
 
+#include "source-v4l2-identity.h"
 #include "source.h"
 
 #include <errno.h>
@@ -56,6 +57,11 @@ static int fail_open(const struct v4l2_device *device, int error)
 	case -ENOENT:
 	case -ENODEV:
 	case -ENXIO:
+		if (strncmp(path, V4L2_IDENTITY_NAMED, strlen(V4L2_IDENTITY_NAMED)) == 0)
+			return source_fail(source, error,
+				"no camera named %s is plugged in; `camtap list` shows those that "
+				"are",
+				path + strlen(V4L2_IDENTITY_NAMED));
 		return source_fail(source, error,
 			"no such device: %s; is the camera plugged in? (ls /dev/v4l/by-id "
 			"/dev/video* "

@@ -28,7 +28,8 @@ void v4l2_identity_finish(struct v4l2_identity *identity)
 
 static bool is_link(const char *path)
 {
-	return strncmp(path, LINKS, strlen(LINKS)) == 0;
+	return strncmp(path, LINKS, strlen(LINKS)) == 0 ||
+	       strncmp(path, V4L2_IDENTITY_NAMED, strlen(V4L2_IDENTITY_NAMED)) == 0;
 }
 
 /* A link in the folder that leads to the node; NULL: none. The caller's to free(). */

@@ -7,7 +7,7 @@
  *
  * A camera that is named by a link of udev's is whatever that link leads to: by-path the port,
  * by-id model and serial number (two cameras that have both in common share one link: such are told
- * apart by-path only).
+ * apart by-path only), /dev/camtap/NAME one of the two (systemd/camera-name.h).
  *
  * One that is named by its node is, from the first opening on, the camera that was there then: the
  * one at its port (by-path), or one of its model and serial number that comes back under the same
@@ -16,6 +16,9 @@
  */
 
 #include <sys/types.h>
+
+/* Where the links are that camtap's own rule for udev makes. */
+#define V4L2_IDENTITY_NAMED "/dev/camtap/"
 
 struct v4l2_identity {
 	char *path;    /* as it was asked for */

@@ -154,6 +154,7 @@ def steps(tally, quick, long):
         tally, "build", "integration", "tests/integration/test_torn.py",
         "tests/integration/test_killed.py", "tests/integration/test_holders.py",
         "tests/integration/test_conversions.py", *hostile, *chosen)
+    yield "systemd", lambda: pytest(tally, "build", "systemd", "tests/systemd", *chosen)
     if not quick:
         yield "vm", lambda: pytest(tally, "build", "vm", "tests/vm", *chosen)
 

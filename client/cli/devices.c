@@ -15,8 +15,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <linux/videodev2.h>
-
 enum {
 	LINE_SIZE = 128,
 };
@@ -66,7 +64,7 @@ static char *find_link(const char *dev, const char *folder, const char *node)
 	struct dirent *entry;
 	DIR *directory;
 
-	snprintf(path, sizeof(path), "%s/v4l/%s", dev, folder);
+	snprintf(path, sizeof(path), "%s/%s", dev, folder);
 	directory = opendir(path);
 	if (!directory)
 		return NULL;
@@ -89,15 +87,6 @@ static char *find_link(const char *dev, const char *folder, const char *node)
 }
 
 /* ---- what can it do? ---- */
-
-enum device_kind device_kind_of(uint32_t capabilities)
-{
-	if (capabilities & (V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE) ||
-		!(capabilities & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) ||
-		!(capabilities & V4L2_CAP_STREAMING))
-		return DEVICE_OTHER;
-	return capabilities & V4L2_CAP_IO_MC ? DEVICE_MEDIA_CONTROLLER : DEVICE_CAPTURE;
-}
 
 static bool has_subdevs(const struct search *search, const struct device *device)
 {
@@ -133,6 +122,7 @@ static void device_finish(struct device *device)
 	free(device->name);
 	free(device->by_id);
 	free(device->by_path);
+	free(device->named);
 	free(device->serial);
 	free(device->parent);
 }
@@ -182,8 +172,9 @@ static int add_video(struct search *search, const char *node, unsigned number)
 		device.path = NULL;
 	device.name = strdup(terminal_printable(name));
 	device.parent = find_parent(search->sysfs, node);
-	device.by_id = find_link(search->dev, "by-id", node);
-	device.by_path = find_link(search->dev, "by-path", node);
+	device.by_id = find_link(search->dev, "v4l/by-id", node);
+	device.by_path = find_link(search->dev, "v4l/by-path", node);
+	device.named = find_link(search->dev, "camtap", node);
 	if (!device.path || !device.name || append(&search->devices, &device) < 0) {
 		device_finish(&device);
 		return -ENOMEM;

@@ -14,15 +14,10 @@
  *    system on a chip; uvcvideo, the driver of USB cameras, has no such nodes.
  */
 
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
+#include "device-kind.h"
 
-enum device_kind {
-	DEVICE_CAPTURE,          /* frames can be captured from it */
-	DEVICE_MEDIA_CONTROLLER, /* only after somebody set up its media controller: by libcamera */
-	DEVICE_OTHER,            /* metadata, output, codec, ... */
-};
+#include <stddef.h>
+#include <sys/types.h>
 
 struct device {
 	char *path; /* "/dev/video0" */
@@ -35,6 +30,7 @@ struct device {
 	/* Links that lead to it, NULL: none. */
 	char *by_id;
 	char *by_path;
+	char *named; /* /dev/camtap/NAME: camtap's rule for udev has given it this camera's name */
 	/* The link that always leads to this camera, for the configuration: by_id; by_path if by_id
 	 * is not sure to be this camera; NULL: there is none. One of these two. */
 	const char *stable;
@@ -58,8 +54,5 @@ struct devices {
  */
 int devices_init(struct devices *ret_devices, const char *sysfs, const char *dev);
 void devices_finish(struct devices *devices);
-
-/* What kind of node has these capabilities (V4L2_CAP_...). */
-enum device_kind device_kind_of(uint32_t capabilities);
 
 #endif

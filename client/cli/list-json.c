@@ -107,10 +107,10 @@ static json_t *device_to_json(const struct listing *listing, size_t i)
 {
 	const struct device *device = &listing->devices.entries[i];
 	const struct listing_entry *entry = &listing->entries[i];
-	json_t *object = json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:o}", "path", device->path,
-		"name", device->name, "stable_path", device->stable, "by_id", device->by_id,
-		"by_path", device->by_path, "same_serial", device->twin, "holders",
-		holders_to_json(listing, device));
+	json_t *object = json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:o}", "path",
+		device->path, "name", device->name, "camera", list_camera_name(device),
+		"stable_path", device->stable, "by_id", device->by_id, "by_path", device->by_path,
+		"same_serial", device->twin, "holders", holders_to_json(listing, device));
 
 	if (entry->asked) {
 		json_object_set_new(

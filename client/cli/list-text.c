@@ -152,6 +152,9 @@ static void print_device(const struct listing *listing, size_t i)
 	const char *other = device->stable == device->by_id ? device->by_path : device->by_id;
 
 	printf("  %s  %s\n", device->path, device->name);
+	if (device->named)
+		printf("    camera %s, by udev: camtapd@%s.service\n", list_camera_name(device),
+			list_camera_name(device));
 	if (device->stable)
 		printf("    configure: source = %s\n", device->stable);
 	else

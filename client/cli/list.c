@@ -33,6 +33,11 @@ const char *list_find_camera(const struct listing *listing, const char *socket)
 	return NULL;
 }
 
+const char *list_camera_name(const struct device *device)
+{
+	return device->named ? strrchr(device->named, '/') + 1 : NULL;
+}
+
 static int find_device(const struct devices *devices, const char *path, size_t *ret_index)
 {
 	struct stat status;

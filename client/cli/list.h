@@ -36,4 +36,8 @@ void list_print_json(const struct listing *listing);
 /* The camera's name of a socket; NULL: it is none of those that were found. */
 const char *list_find_camera(const struct listing *listing, const char *socket);
 
+/* The name that udev's rule has given to the camera at this node; NULL: none. It is the instance of
+ * its service, camtapd@NAME. */
+const char *list_camera_name(const struct device *device);
+
 #endif

@@ -146,6 +146,7 @@ static void make_folders(void)
 	make_folder("dev/v4l");
 	make_folder("dev/v4l/by-id");
 	make_folder("dev/v4l/by-path");
+	make_folder("dev/camtap");
 }
 
 /* Is `path` this path in the tree? */
@@ -193,6 +194,7 @@ static void devices_are_found(void **state)
 	make_link("dev/v4l/by-id/usb-webcam-index0", "../../video2");
 	make_link("dev/v4l/by-path/pci-1", "../../video2");
 	make_link("dev/v4l/by-path/pci-2", "../../video10");
+	make_link("dev/camtap/usb-webcam", "../video2");
 
 	/* no node can be asked, so the index decides */
 	assert_int_equal(devices_init(&devices, sysfs, dev), 0);
@@ -204,8 +206,10 @@ static void devices_are_found(void **state)
 	assert_path(devices.entries[0].by_id, "dev/v4l/by-id/usb-webcam-index0");
 	assert_path(devices.entries[0].by_path, "dev/v4l/by-path/pci-1");
 	assert_ptr_equal(devices.entries[0].stable, devices.entries[0].by_id);
+	assert_path(devices.entries[0].named, "dev/camtap/usb-webcam");
 	assert_int_equal(devices.entries[1].kind, DEVICE_OTHER);
 	assert_null(devices.entries[1].stable);
+	assert_null(devices.entries[1].named);
 	assert_int_equal(devices.entries[2].kind, DEVICE_CAPTURE);
 	assert_path(devices.entries[2].path, "dev/video10");
 	assert_string_equal(devices.entries[2].name, "Rear?[2J?? Cam\303\251ra??? ??");

@@ -252,14 +252,21 @@ static void sources_come_from_the_name(void **state)
 	assert_int_equal(read_options(fixture, "--name=null"), OPTIONS_RUN);
 	assert_string_equal(fixture->options.source, "/dev/null");
 
-	/* a service waits for its camera, but for one that could have that name only */
+	assert_true(fixture->options.source_assumed);
+	assert_int_equal(read_options(fixture, "--name=null|--source=/dev/zero"), OPTIONS_RUN);
+	assert_false(fixture->options.source_assumed);
+
+	/* a service waits for its camera */
 	assert_int_equal(read_options(fixture, "--name=video98765|--wait"), OPTIONS_RUN);
 	assert_string_equal(fixture->options.source, "/dev/video98765");
+	assert_int_equal(read_options(fixture, "--name=front|--wait"), OPTIONS_RUN);
+	assert_string_equal(fixture->options.source, "/dev/camtap/front");
+	assert_true(fixture->options.source_assumed);
 	assert_int_equal(read_options(fixture, "--name=video98765"), -EINVAL);
 	assert_error(fixture, "camera video98765 has no source: set source in section [Camera] of "
 			      "@/video98765.conf, or use --source (to try it without a camera: "
 			      "--source pattern:)");
-	assert_int_equal(read_options(fixture, "--name=front|--wait"), -EINVAL);
+	assert_int_equal(read_options(fixture, "--name=front"), -EINVAL);
 	write_file(fixture, "other.conf", "[Pool]\n");
 	assert_int_equal(read_options(fixture, "--name=front|--config=/dev/null"), -EINVAL);
 	assert_error(fixture,
@@ -269,6 +276,40 @@ static void sources_come_from_the_name(void **state)
 	assert_error(fixture,
 		"no source: name one with --source /dev/video0, or try it without a camera: "
 		"camtapd --source pattern:");
+}
+
+/* The fixture's directory is /dev here. */
+static void assert_default_source(
+	const struct fixture *fixture, const char *name, bool wait, const char *expected)
+{
+	char path[128], *source;
+
+	assert_int_equal(options_default_source(&source, fixture->directory, name, wait), 0);
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, expected);
+	assert_string_equal(source, path);
+	free(source);
+}
+
+static void a_name_that_udev_gave_comes_first(void **state)
+{
+	struct fixture *fixture = *state;
+	char *source;
+
+	assert_int_equal(
+		options_default_source(&source, fixture->directory, "front", false), -ENOENT);
+	assert_default_source(fixture, "front", true, "camtap/front");
+	assert_default_source(fixture, "video7", true, "video7");
+	assert_default_source(fixture, "video", true, "camtap/video");
+	assert_default_source(fixture, "video7b", true, "camtap/video7b");
+
+	write_file(fixture, "front", "");
+	assert_default_source(fixture, "front", false, "front");
+	assert_default_source(fixture, "front", true, "front");
+	make_directory(fixture, "camtap");
+	write_file(fixture, "camtap/front", "");
+	write_file(fixture, "camtap/video7", "");
+	assert_default_source(fixture, "front", false, "camtap/front");
+	assert_default_source(fixture, "video7", true, "camtap/video7");
 }
 
 static void later_files_win(void **state)
@@ -869,6 +910,7 @@ int main(int argc, char **argv)
 		TEST(options_are_read),
 		TEST(names_come_from_the_source),
 		TEST(sources_come_from_the_name),
+		TEST(a_name_that_udev_gave_comes_first),
 		TEST(later_files_win),
 		TEST(files_may_look_as_files_do),
 		TEST(wrong_lines_are_named),

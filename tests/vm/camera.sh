@@ -12,7 +12,7 @@ camera_start() {
 	shift
 	mkfifo "/tmp/$name.in" "/tmp/$name.out"
 	# It holds both ends of both pipes, so that nobody else waits in open() or sees an end.
-	uvcam --pictures $PICTURES "$@" 0<>"/tmp/$name.in" 1<>"/tmp/$name.out" 2>"/tmp/$name.log" &
+	uvcam ${PICTURES:+--pictures "$PICTURES"} "$@" 0<>"/tmp/$name.in" 1<>"/tmp/$name.out" 2>"/tmp/$name.log" &
 	echo $! >"/tmp/$name.pid"
 	camera "$name" status
 }
