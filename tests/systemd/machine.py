@@ -94,8 +94,8 @@ class Machine:
             (self.group / "cgroup.procs").write_text("0")
 
         self._boot = subprocess.Popen(
-            [*self._wrapper, "unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child",
-             HERE / "boot", os.path.abspath(BUILD), os.path.join(self.folder, "root")],
+            [*self._wrapper, "unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--cgroup", "--fork",
+             "--kill-child", HERE / "boot", os.path.abspath(BUILD), os.path.join(self.folder, "root")],
             preexec_fn=enter_group, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         self.pid = wait_for(self._first_process, "the machine's first process")
         wait_for(self._is_up, "systemd")
@@ -136,7 +136,8 @@ class Machine:
     # ---- what is run in it ----
 
     def _prefix(self, user=None):
-        prefix = [*self._wrapper, "nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--"]
+        prefix = [*self._wrapper, "nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--ipc", "--uts",
+                  "--cgroup", "--"]
         if user:
             prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         return prefix

@@ -8,7 +8,8 @@ import time
 import pytest
 from camtap_testing import wait_for
 
-KILLS = 7
+FAILURES = 6
+GOOD_S = 1.0  # how long the daemon must last to have been good
 
 
 def service(name):
@@ -29,21 +30,24 @@ def test_a_crash_loop_touches_nobody_else(machine):
     wait_for(lambda: reader.ask()["frames"] > 5, "frames")
     machine.start_camera("bad", "size = 320x240")
     machine.systemctl("start", service("bad"))
-    ready = []
-    for _ in range(KILLS):
+    ready = killed = failures = kills = 0
+    while failures < FAILURES:
         def next_start():
-            at = int(machine.show(service("bad"), "ActiveEnterTimestampMonotonic"))
-            running = machine.show(service("bad"), "SubState") == "running"
-            return at if running and (not ready or at > ready[-1]) else None
+            at = int(machine.show(service("bad"), "ActiveEnterTimestampMonotonic")) / 1e6
+            return at if at > ready and machine.show(service("bad"), "SubState") == "running" else None
 
-        ready.append(wait_for(next_start, "it is ready again", interval=0.01))
+        ready = wait_for(next_start, "it is ready again", interval=0.01)
+        if failures >= 2:  # the first one is restarted at once
+            pause = ready - killed
+            print(f"after {failures} failures: {pause:.2f} s")
+            assert pause >= 0.1 * 2 ** (failures - 2)
         os.kill(machine.process(service("bad")), signal.SIGSEGV)
-    # from being ready once to being ready the next time
-    pauses = [(after - before) / 1e6 for before, after in zip(ready, ready[1:])]
-    print("pauses, s:", " ".join(f"{pause:.2f}" for pause in pauses))
-    for number, pause in enumerate(pauses[1:]):
-        assert pause >= 0.1 * 2 ** number, f"pause {number}"
-    wait_for(lambda: machine.show(service("bad"), "NRestarts") == str(KILLS), "the last restart", interval=0.02)
+        killed = time.monotonic()
+        kills += 1
+        # a test that comes late lets it live for so long that the run was a good one
+        failures = failures + 1 if killed - ready < GOOD_S - 0.1 else 0
+        assert kills < 10 * FAILURES, "the machine is too busy for this test"
+    wait_for(lambda: machine.show(service("bad"), "NRestarts") == str(kills), "the last restart", interval=0.02)
     for name in ("good", "bad"):
         assert machine.show(f"camtapd@{name}.socket", "ActiveState") == "active"
     waiting = reader.ask()

@@ -6,6 +6,7 @@ import os
 
 import pytest
 from camtap_testing import BYE, MODE_READ, WELCOME, wait_for
+from machine import CHIEF
 
 # MESSAGE_ID=: daemon/log-messages.h
 RELOADED = "7bf1cb54bd3345a3ada33b539dcb9e51"
@@ -142,6 +143,22 @@ def test_off(machine, steady):
     machine.systemctl("start", f"camtapd@{name}.socket")
     await_frames(reader, epochs=2)
     assert not machine.complaints(service(name))
+
+
+def test_paused(machine, steady):
+    """By camtap-admin only; kept where the unit lets the daemon keep it, over restarts of service and socket."""
+    name, reader = steady()
+    denied = machine.camtap("pause", name, check=False)
+    assert denied.returncode == 1 and "camtap-admin" in denied.stderr
+    machine.camtap("pause", name, user=CHIEF)
+    wait_for_status(machine, name, "paused", CHIEF)
+    assert machine.run("stat", "--format=%U %a", f"/var/lib/camtap/{name}").stdout == "camtap 700\n"
+    for unit in (service(name), f"camtapd@{name}.socket"):
+        machine.systemctl("restart", unit)
+        wait_for_status(machine, name, "paused", CHIEF, "1 reader")
+    assert reader.ask()["epochs"] == 1
+    machine.camtap("resume", name, user=CHIEF)
+    await_frames(reader, epochs=2)
 
 
 def test_the_service_alone_is_woken_again(machine, steady):

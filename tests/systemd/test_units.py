@@ -3,10 +3,7 @@
 
 import json
 import os
-import socket
-import threading
 
-import pytest
 from machine import CHIEF, READER, STRANGER
 from camtap_testing import wait_for
 
@@ -75,27 +72,18 @@ def test_exec_source(machine):
     machine.camtap("hz", "command", "--count", "10")
 
 
-@pytest.fixture
-def frame_server():
-    """Sends zeros to whoever connects to it by TCP."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        def serve():
+FRAME_SERVER = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    while True:
+        connection, _ = server.accept()
+        try:
             while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    try:
-                        while True:
-                            connection.sendall(bytes(64 * 48 * 3 // 2))
-                    except OSError:
-                        pass
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
+                connection.sendall(bytes(64 * 48 * 3 // 2))
+        except OSError:
+            connection.close()
+"""
 
 
 def example(machine, name):
@@ -105,9 +93,10 @@ def example(machine, name):
     return machine.path(folder[0]).read_text()
 
 
-def test_network_drop_in(machine, frame_server):
+def test_network_drop_in(machine):
     """exec: reaches the network with the example, and only with it."""
-    command = f"exec:bash -c 'cat </dev/tcp/127.0.0.1/{frame_server}'"
+    port = machine.spawn("/usr/bin/python3", "-c", FRAME_SERVER).line()
+    command = f"exec:bash -c 'cat </dev/tcp/127.0.0.1/{port}'"
     machine.start_camera("remote", "raw = NV12:64x48,rate=30", source=command)
     assert machine.camtap("hz", "remote", "--count", "2", "--timeout", "1s", check=False).returncode == 3
     machine.drop_in("camtapd@remote.service", example(machine, "exec-network.conf"))
