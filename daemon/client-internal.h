@@ -17,7 +17,6 @@ int client_send_document(
 /* It is owed this, and gets it as soon as there is room. */
 void client_owe(struct client *client, enum client_owed what);
 
-
 /* ---- client-controls.c ---- */
 
 /* CONTROLS or SET_CONTROL has come. */

@@ -174,7 +174,8 @@ static int write_new(int directory, const struct camera_pause *pause)
 	if (fd < 0)
 		return -errno;
 	errno = EIO;
-	if (dprintf(fd, "%s\n", pause->text) < 0 || futimens(fd, times) < 0 || fsync(fd) < 0)
+	if (fchmod(fd, 0644) < 0 || dprintf(fd, "%s\n", pause->text) < 0 ||
+		futimens(fd, times) < 0 || fsync(fd) < 0)
 		r = -errno;
 	close(fd);
 	return r;
@@ -233,6 +234,7 @@ static void *run(void *userdata)
 {
 	struct pause_keeper *keeper = userdata;
 
+	(void)pthread_setname_np(pthread_self(), "pause");
 	pthread_mutex_lock(&keeper->lock);
 	while (!keeper->quit || keeper->kept < keeper->wanted) {
 		struct camera_pause pause = keeper->pause;

@@ -6,8 +6,9 @@ tests/integration/programs/*).
 """
 
 import array
-import json
 import atexit
+import ctypes
+import json
 import pathlib
 import os
 import re
@@ -217,6 +218,31 @@ class alarm:
 
     def _ring(self, *_):
         raise AssertionError(f"{self.what} within {self.seconds:g} s")
+
+
+class Tracer:
+    """Stops one thread of a process, as a debugger does."""
+
+    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+
+    def __init__(self, thread):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        self.thread = thread
+        self._do(self.SEIZE)
+        self._do(self.INTERRUPT)
+        wait_for(lambda: self._state() == "t", "the thread has stopped")
+
+    def _do(self, request):
+        assert self.libc.ptrace(request, self.thread, None, None) == 0, os.strerror(ctypes.get_errno())
+
+    def _state(self):
+        os.waitpid(self.thread, os.WNOHANG | 0x40000000)  # __WALL
+        with open(f"/proc/{self.thread}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
+    def go_on(self):
+        self._do(self.DETACH)
 
 
 # ---- the protocol's frame, see proto/wire.h ----

@@ -2,7 +2,6 @@
 """What the service manager is told, and what it may ask: with a socket of the test's in its place. Under a real
 systemd: tests/systemd."""
 
-import ctypes
 import os
 import select
 import signal
@@ -13,7 +12,8 @@ import time
 
 import pytest
 from camtap_command import Background, camtap
-from camtap_testing import (MODE_OBSERVE, MODE_READ, PATIENCE, REFUSED, Connection, Process, build_path, wait_for)
+from camtap_testing import (MODE_OBSERVE, MODE_READ, PATIENCE, REFUSED, Connection, Process, Tracer, build_path,
+                            wait_for)
 
 WATCHDOG_S = 0.4
 CODE_CONFIGURATION = 10
@@ -105,31 +105,6 @@ def test_measured_rate(bench, manager):
     manager.until(is_right, "50 frames/s")
 
 
-class Tracer:
-    """Stops one thread of a process, as a debugger does."""
-
-    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
-
-    def __init__(self, thread):
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-        self.thread = thread
-        self._do(self.SEIZE)
-        self._do(self.INTERRUPT)
-        wait_for(lambda: self._state() == "t", "the thread has stopped")
-
-    def _do(self, request):
-        assert self.libc.ptrace(request, self.thread, None, None) == 0, os.strerror(ctypes.get_errno())
-
-    def _state(self):
-        os.waitpid(self.thread, os.WNOHANG | 0x40000000)  # __WALL
-        with open(f"/proc/{self.thread}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0]
-
-    def go_on(self):
-        self._do(self.DETACH)
-
-
 def thread_of(daemon, name):
     """The thread of that name; of the program's own: the first, which is the server's."""
     def find():
@@ -201,6 +176,7 @@ def test_reload(bench, manager):
     assert (limits["max_clients_per_uid"], limits["memory_limit_bytes"]) == (3, str(512 << 20))
     done = camtap("hz", "--socket", daemon.socket, "--stream", "GREY:320x240", "--count", "3")
     done.check()
+    wait_for(lambda: len(daemon.status()["streams"]) == 1, "the stream to be gone")
     reload("[Camera]\nsize = 320x240\nalways_on = yes\n[Pool]\nmemory_limit = 1M\n")
     done = camtap("hz", "--socket", daemon.socket, "--stream", "GREY:320x240", "--count", "3")
     done.check_line(1, "over the limit of 1 MiB")

@@ -291,7 +291,8 @@ def test_another_stream_instead(bench):
             for fd in connection.expect(FORMAT)[1]:
                 pathlib.os.close(fd)
         wait_for(lambda: derived(daemon) == {}, "the client to be gone", interval=0)
-    belongings.check()
+        if number % 2 == 1:
+            belongings.check()  # as many as may live may be ending, and no more
 
 
 def test_no_streams(bench):

@@ -6,8 +6,7 @@ import signal
 import time
 
 import pytest
-from camtap_testing import wait_for
-from test_service import Tracer
+from camtap_testing import Tracer, wait_for
 
 FIRST = True  # times are measured
 
