@@ -108,31 +108,9 @@ void controls_answered(struct camtap *camera, enum wire_type type, uint64_t toke
 
 /* ---- the public functions ---- */
 
-static int wait_for_answer(struct camtap *camera, int64_t deadline)
+static bool is_answered(const struct camtap *camera)
 {
-	struct controls_question *question = &camera->controls;
-	int64_t until = 0;
-
-	for (; question->wanted; until = deadline) {
-		int ready = wake_wait(camera, WAKE_FOR_STATUS, until);
-
-		if (ready < 0)
-			return camera_fail(camera, ready,
-				ready == -EINTR ? "a signal arrived" : "waiting failed");
-		connection_run(camera, (unsigned)ready);
-		if (!question->wanted)
-			break;
-		if (camera->refused < 0)
-			return camera_fail(camera, camera->refused, "%s", camera->refused_text);
-		if (deadline != NEVER && now_ns() >= deadline)
-			return camera_fail(camera, -ETIMEDOUT, "%s",
-				camera->away_text[0] != '\0'
-					? camera->away_text
-					: "the camera has not answered in time");
-	}
-	if (question->result < 0)
-		return camera_fail(camera, question->result, "%s", question->text);
-	return 0;
+	return !camera->controls.wanted;
 }
 
 /* Asks, and waits for the answer. */
@@ -144,7 +122,10 @@ static int run(struct camtap *camera, int timeout_ms)
 	question->wanted = true;
 	if (camera->state == CONNECTION_ATTACHED && !question->sent)
 		ask(camera);
-	result = wait_for_answer(camera, wake_deadline(timeout_ms));
+	result = answer_wait(camera, is_answered, wake_deadline(timeout_ms),
+		"the camera has not answered in time");
+	if (result == 0 && question->result < 0)
+		result = camera_fail(camera, question->result, "%s", question->text);
 	/* the answer may still come */
 	if (question->wanted && question->sent && question->set.header.type == 0)
 		question->list_token = question->token;

@@ -283,6 +283,11 @@ int64_t wake_deadline(int timeout_ms);
 
 /* ---- status.c ---- */
 
+/* Serves the connection until an answer has come: 0. -ETIMEDOUT (`late` says why, unless the camera
+ * is away), -EINTR, or why the daemon refused. */
+int answer_wait(struct camtap *camera, bool (*has_come)(const struct camtap *camera),
+	int64_t deadline, const char *late);
+
 /* Reads a document of `size` bytes that came in `fd`, which stays the caller's; `what` is the
  * message that it came with. */
 int status_read_document(

@@ -80,31 +80,9 @@ void pause_answered(struct camtap *camera, uint64_t token, int error, const char
 
 /* ---- the public functions ---- */
 
-static int wait_for_answer(struct camtap *camera, int64_t deadline)
+static bool is_answered(const struct camtap *camera)
 {
-	struct pause_question *question = &camera->pause;
-	int64_t until = 0;
-
-	for (; question->wanted; until = deadline) {
-		int ready = wake_wait(camera, WAKE_FOR_STATUS, until);
-
-		if (ready < 0)
-			return camera_fail(camera, ready,
-				ready == -EINTR ? "a signal arrived" : "waiting failed");
-		connection_run(camera, (unsigned)ready);
-		if (!question->wanted)
-			break;
-		if (camera->refused < 0)
-			return camera_fail(camera, camera->refused, "%s", camera->refused_text);
-		if (deadline != NEVER && now_ns() >= deadline)
-			return camera_fail(camera, -ETIMEDOUT, "%s",
-				camera->away_text[0] != '\0'
-					? camera->away_text
-					: "the camera has not answered in time");
-	}
-	if (question->result < 0)
-		return camera_fail(camera, question->result, "%s", question->text);
-	return 0;
+	return !camera->pause.wanted;
 }
 
 static int set_paused(struct camtap *camera, bool paused, int timeout_ms)
@@ -124,7 +102,10 @@ static int set_paused(struct camtap *camera, bool paused, int timeout_ms)
 		if (camera->state == CONNECTION_ATTACHED)
 			ask(camera);
 	}
-	result = wait_for_answer(camera, wake_deadline(timeout_ms));
+	result = answer_wait(camera, is_answered, wake_deadline(timeout_ms),
+		"the camera has not answered in time");
+	if (result == 0 && question->result < 0)
+		result = camera_fail(camera, question->result, "%s", question->text);
 	question->wanted = false;
 	camera->owed &= ~(unsigned)CONNECTION_OWED_PAUSE;
 	wake_update(camera, WAKE_FOR_PROGRAM);

@@ -9,26 +9,27 @@
 
 #define DOCUMENT_SIZE_MAX (16 << 20) /* bytes */
 
-static int wait_for_answer(struct camtap *camera, int64_t deadline)
+int answer_wait(struct camtap *camera, bool (*has_come)(const struct camtap *camera),
+	int64_t deadline, const char *late)
 {
 	int64_t until = 0;
 
-	for (;; until = deadline) {
+	for (; !has_come(camera); until = deadline) {
 		int ready = wake_wait(camera, WAKE_FOR_STATUS, until);
 
 		if (ready < 0)
 			return camera_fail(camera, ready,
 				ready == -EINTR ? "a signal arrived" : "waiting failed");
 		connection_run(camera, (unsigned)ready);
-		if (camera->status_fd >= 0)
-			return 0;
+		if (has_come(camera))
+			break;
 		if (camera->refused < 0)
 			return camera_fail(camera, camera->refused, "%s", camera->refused_text);
 		if (deadline != NEVER && now_ns() >= deadline)
 			return camera_fail(camera, -ETIMEDOUT, "%s",
-				camera->away_text[0] != '\0' ? camera->away_text
-							     : "camtapd has not answered in time");
+				camera->away_text[0] != '\0' ? camera->away_text : late);
 	}
+	return 0;
 }
 
 int status_read_document(
@@ -62,6 +63,11 @@ int status_read_document(
 	return 0;
 }
 
+static bool has_status(const struct camtap *camera)
+{
+	return camera->status_fd >= 0;
+}
+
 int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
 {
 	int result;
@@ -74,7 +80,8 @@ int camtap_status(struct camtap *camera, char **ret_json, int timeout_ms)
 	camera->status_wanted = true;
 	if (camera->state == CONNECTION_ATTACHED)
 		camera->owed |= CONNECTION_OWED_STATUS;
-	result = wait_for_answer(camera, wake_deadline(timeout_ms));
+	result = answer_wait(
+		camera, has_status, wake_deadline(timeout_ms), "camtapd has not answered in time");
 	camera->status_wanted = false;
 	camera->owed &= ~(unsigned)CONNECTION_OWED_STATUS;
 	if (result == 0) {

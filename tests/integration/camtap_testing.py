@@ -300,6 +300,21 @@ class Connection:
             for fd in fds:
                 os.close(fd)
 
+    def end(self):
+        """Waits for the hang-up: (code, text) of BYE, None if there was no room for it."""
+        last = None
+        while True:
+            try:
+                kind, payload, fds = self.receive()
+            except ConnectionResetError:
+                continue  # what it said before is still to be read
+            for fd in fds:
+                os.close(fd)
+            if kind is None:
+                return last
+            if kind == BYE:
+                last = struct.unpack_from("=I", payload)[0], payload[8:].split(b"\0")[0].decode()
+
     def status(self):
         """The status document."""
         self.send(STATUS)

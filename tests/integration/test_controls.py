@@ -9,7 +9,7 @@ import struct
 import pytest
 from camtap_command import CAMTAP, camtap, run
 from camtap_testing import (
-    BYE, FORMAT, HELLO, MODE_OBSERVE, MODE_READ, SOURCE, STATUS, WELCOME, Connection,
+    FORMAT, HELLO, MODE_OBSERVE, MODE_READ, SOURCE, STATUS, WELCOME, Connection,
     is_sanitized, wait_for,
 )
 
@@ -42,21 +42,6 @@ class Client(Connection):
         form = "=QQiI512s" if kind == CONTROLS else "=QiI512s"
         fields = struct.unpack(form, payload)
         return fields[0], fields[-3], fields[-1].split(b"\0")[0].decode()
-
-    def end(self):
-        """Waits for the hang-up: (code, text) of BYE, None if there was no room for it."""
-        last = None
-        while True:
-            try:
-                kind, payload, fds = self.receive()
-            except ConnectionResetError:
-                continue  # what it said before is still to be read
-            for fd in fds:
-                os.close(fd)
-            if kind is None:
-                return last
-            if kind == BYE:
-                last = struct.unpack_from("=I", payload)[0], payload[8:].split(b"\0")[0].decode()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import time
 import pytest
 from camtap_command import CAMTAP, Background, camtap, run
 from camtap_testing import (
-    BYE, FORMAT, HELLO, MODE_OBSERVE, MODE_READ, SET_PAUSED, SOURCE, STATUS, WELCOME, Connection, Daemon,
+    FORMAT, HELLO, MODE_OBSERVE, MODE_READ, SET_PAUSED, SOURCE, STATUS, WELCOME, Connection, Daemon,
     build_path, is_sanitized, wait_for,
 )
 from loop_reader import LoopReader
@@ -61,21 +61,6 @@ class Client(Connection):
             source = self.source()
             if source[0] == state:
                 return source
-
-    def end(self):
-        """Waits for the hang-up: (code, text) of BYE."""
-        last = None
-        while True:
-            try:
-                kind, payload, fds = self.receive()
-            except ConnectionResetError:
-                continue  # what it said before is still to be read
-            for fd in fds:
-                os.close(fd)
-            if kind is None:
-                return last
-            if kind == BYE:
-                last = struct.unpack_from("=I", payload)[0], payload[8:].split(b"\0")[0].decode()
 
 
 def kept(daemon):
