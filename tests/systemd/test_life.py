@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from camtap_testing import BYE, MODE_READ, WELCOME, wait_for
@@ -178,6 +179,32 @@ def test_restart(machine, steady):
     machine.systemctl("restart", f"camtapd@{name}.socket")
     await_frames(reader, epochs=3)
     assert reader.finish()["order_errors"] == 0
+
+
+@pytest.mark.limit(180)
+@pytest.mark.parametrize("seconds", (5, pytest.param(60, marks=pytest.mark.long)))
+def test_stays_off(machine, steady, seconds):
+    """However long readers want it: those that were attached, and those that try anew again and again."""
+    name, reader = steady("always_on = yes")
+
+    def watch(is_off, attempt):
+        end = time.monotonic() + seconds  # the time is what is tested
+        while time.monotonic() < end:
+            assert is_off()
+            done = machine.camtap("hz", name, "--count", "1", "--timeout", "200ms", check=False)
+            assert done.returncode != 0 and attempt in done.stderr, done.stderr
+
+    machine.camtap("pause", name, user=CHIEF)
+    wait_for_status(machine, name, "paused")
+    watch(lambda: "paused" in machine.show(service(name), "StatusText"), "paused by")
+    machine.camtap("resume", name, user=CHIEF)
+    await_frames(reader, epochs=2)
+    machine.systemctl("stop", f"camtapd@{name}.socket")
+    watch(lambda: state(machine, name) == "inactive", "camera")
+    streaming = [entry for entry in machine.journal(service(name)) if entry.get("MESSAGE_ID") == STREAMING]
+    assert len(streaming) == 2  # at first, and between the two
+    machine.systemctl("start", f"camtapd@{name}.socket")
+    await_frames(reader, epochs=3)
 
 
 def test_a_container_with_nothing_but_the_cameras_directory(machine):
