@@ -130,11 +130,13 @@ def test_commands_that_fail(bench, command, words):
     """exec: the daemon stays and tries again; who reads is told why there is nothing."""
     daemon = bench.daemon(source=f"exec:{command}")
     daemon.expect_log(words)
-    process = Background(bench, "hz", "--socket", daemon.socket, "--timeout", "1s")
+    waiting = Background(bench, "hz", "--socket", daemon.socket, "--timeout", "60s")
     status = wait_for(lambda: daemon.status()["state"] == "offline" and daemon.status(), "the failure")
     assert words in status["reason"]
-    done = process.done().check(3)
+    done = camtap("hz", "--socket", daemon.socket, "--timeout", "1s").check(3)
     assert words in done.error.splitlines()[-1]
+    waiting.signal(signal.SIGINT)
+    assert words in waiting.done().error
 
 
 # ---- camtapd: options and configuration ----

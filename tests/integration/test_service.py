@@ -141,9 +141,10 @@ def test_watchdog_is_fed_by_both_threads(bench, manager, reads, name, feeds):
 
 
 def test_watchdog_ends_the_process_whatever_thread_hangs(bench, manager):
-    """SIGABRT gets through, although the server thread, the only one that takes signals, is stopped."""
+    """SIGABRT gets through, although the server thread, which it is for, is stopped."""
     daemon = bench.daemon(wrapper=manager.environment())
-    tracer = Tracer(thread_of(daemon, "camtapd"))
+    thread_of(daemon, "reaper")  # it has all its threads
+    tracer = Tracer(daemon.pid)
     daemon.signal(signal.SIGABRT)
     assert daemon.wait() < 0  # by which signal, the tracer has changed
     del tracer
