@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""What is measured, and how each is set up: everything is started anew for every run."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import sheet as sheets
+
+PATIENCE_S = 30
+BUILD = os.path.abspath(os.environ.get("CAMTAP_BUILD", "build-bench"))
+
+
+class Failed(Exception):
+    """A run that gave nothing, and why."""
+
+
+def program(name):
+    return os.path.join(BUILD, "tests/bench", name)
+
+
+class Run:
+    """The processes of one run. `producers` and `brokers` are the pids whose CPU time is the producer's, and
+    that of the daemons between it and the readers."""
+
+    def __init__(self, cell, faults=None):
+        self.cell = cell
+        self.sheet = sheets.Sheet(cell)
+        for name, value in (faults or {}).items():
+            setattr(self.sheet.layout, name, value)
+        self.directory = tempfile.mkdtemp(prefix="camtap-bench-", dir="/tmp")
+        self.processes = []
+        self.producers = []
+        self.brokers = []
+        self.cleanups = []
+
+    def start(self, *arguments, **environment):
+        log = open(os.path.join(self.directory, f"{len(self.processes)}.log"), "wb")
+        process = subprocess.Popen(
+            [str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, close_fds=True, pass_fds=[self.sheet.fd],
+            env={**os.environ, "CAMTAP_BENCH_SHEET": str(self.sheet.fd), **environment})
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def produce(self, *arguments, **environment):
+        self.producers.append(self.start(*arguments, **environment).pid)
+
+    def broker(self, *arguments, **environment):
+        self.brokers.append(self.start(*arguments, **environment).pid)
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise Failed(f"{os.path.basename(process.args[0])} has ended "
+                                 f"({process.returncode}): {self.log()}")
+            if time.monotonic() > deadline:
+                raise Failed(f"{what}: not within {PATIENCE_S} s: {self.log()}")
+            time.sleep(0.01)
+
+    def log(self):
+        """The last line that anybody printed."""
+        lines = []
+        for name in sorted(os.listdir(self.directory)):
+            if name.endswith(".log"):
+                with open(os.path.join(self.directory, name), errors="replace") as file:
+                    lines += file.read().strip().splitlines()[-1:]
+        return "; ".join(lines)
+
+    def finish(self):
+        self.sheet.layout.stop = 1
+        for reader in self.sheet.readers:
+            if reader.pid > 0:
+                try:
+                    os.kill(reader.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        for process in reversed(self.processes):
+            try:  # who has only to wait for its readers, or looks at `stop`, ends now
+                process.wait(0.3)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        for cleanup in self.cleanups:
+            cleanup()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.sheet.close()
+
+
+class Candidate:
+    """`how` is printed beside the figures. `limit`: the most readers it can have."""
+
+    name = label = how = ""
+    broker = None  # the daemon between producer and readers, if there is one
+    limit = sheets.READERS_MAX
+
+    def missing(self):
+        """Why it cannot be measured here; None: it can."""
+
+    def begin(self, run):
+        """Starts producer and readers."""
+        raise NotImplementedError
+
+
+class Floor(Candidate):
+    def __init__(self, name, label, how, means=None, faults=None):
+        self.name, self.label, self.how = name, label, how
+        self.means = means or name
+        self.faults = faults
+
+    def missing(self):
+        return None if os.path.exists(program("bench-floor")) else "not built"
+
+    def begin(self, run):
+        run.produce(program("bench-floor"), self.means, run.sheet.fd)
+
+
+class Camtap(Candidate):
+    name, label = "camtap", "camtap"
+    how = ("camtapd as it is, but for a source that stamps frames instead of drawing them; default slots and "
+           "limits; readers with the doorbell and camtap_next()")
+    options = ()
+
+    def missing(self):
+        return None if os.path.exists(program("bench-camtapd")) else "not built"
+
+    def begin(self, run):
+        socket = os.path.join(run.directory, "socket")
+        rate = str(run.cell.rate)
+        run.produce(program("bench-camtapd"), "--config", "/dev/null", "--name", "bench", "--socket", socket,
+                    "--source", "pattern:", "--rate", rate, "--max-clients-per-uid", "128", *self.options)
+        run.wait_for(lambda: os.path.exists(socket), "camtapd's socket")
+        run.start(program("bench-camtap-readers"), run.sheet.fd, socket)
+
+
+PACE = Floor("pace", "pace alone", "the floors' producer without readers: it is subtracted from the CPU time "
+             "of every producer", means="none")
+FLOORS = [
+    Floor("seqpacket", "floor: SEQPACKET", "bare ring, one message per reader"),
+    Floor("pipe", "floor: pipe", "bare ring, one byte in a pipe per reader"),
+    Floor("eventfd", "floor: eventfd", "bare ring, one eventfd per reader"),
+    Floor("futex", "floor: futex", "bare ring, one wake-up for all"),
+]
+# For tests of the instrument itself; not measured unless --only names them.
+CHECKS = [
+    Floor("seqpacket-again", "floor: SEQPACKET, again", "the same once more: what noise is", means="seqpacket"),
+    Floor("seqpacket-slow", "floor: SEQPACKET, slowed", "50 us late on purpose", means="seqpacket",
+          faults={"delay_ns": 50000}),
+]
+SYSTEMS = [Camtap()]
