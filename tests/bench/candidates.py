@@ -2,6 +2,7 @@
 """What is measured, and how each is set up: everything is started anew for every run."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,7 @@ class Run:
             setattr(self.sheet.layout, name, value)
         self.directory = tempfile.mkdtemp(prefix="camtap-bench-", dir="/tmp")
         self.processes = []
+        self.services = []  # of these, those that run until they are told to end
         self.producers = []
         self.brokers = []
         self.cleanups = []
@@ -47,11 +49,16 @@ class Run:
         self.processes.append(process)
         return process
 
+    def serve(self, *arguments, **environment):
+        process = self.start(*arguments, **environment)
+        self.services.append(process)
+        return process
+
     def produce(self, *arguments, **environment):
         self.producers.append(self.start(*arguments, **environment).pid)
 
     def broker(self, *arguments, **environment):
-        self.brokers.append(self.start(*arguments, **environment).pid)
+        self.brokers.append(self.serve(*arguments, **environment).pid)
 
     def wait_for(self, condition, what):
         deadline = time.monotonic() + PATIENCE_S
@@ -73,24 +80,24 @@ class Run:
                     lines += file.read().strip().splitlines()[-1:]
         return "; ".join(lines)
 
+    def _signal_readers(self, number):
+        for reader in self.sheet.readers:
+            if reader.pid > 0 and os.path.exists(f"/proc/{reader.pid}"):
+                os.kill(reader.pid, number)
+
     def finish(self):
         self.sheet.layout.stop = 1
-        for reader in self.sheet.readers:
-            if reader.pid > 0:
-                try:
-                    os.kill(reader.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        self._signal_readers(signal.SIGTERM)
         for process in reversed(self.processes):
-            try:  # who has only to wait for its readers, or looks at `stop`, ends now
-                process.wait(0.3)
-            except subprocess.TimeoutExpired:
-                process.terminate()
+            # who looks at `stop`, or only waits for its readers, ends by itself
+            for patience, insist in ((0 if process in self.services else 1, process.terminate), (5, process.kill),
+                                     (None, None)):
                 try:
-                    process.wait(5)
+                    process.wait(patience)
+                    break
                 except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                    insist()
+        self._signal_readers(signal.SIGKILL)
         for cleanup in self.cleanups:
             cleanup()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -129,7 +136,6 @@ class Camtap(Candidate):
     name, label = "camtap", "camtap"
     how = ("camtapd as it is, but for a source that stamps frames instead of drawing them; default slots and "
            "limits; readers with the doorbell and camtap_next()")
-    options = ()
 
     def missing(self):
         return None if os.path.exists(program("bench-camtapd")) else "not built"
@@ -137,10 +143,50 @@ class Camtap(Candidate):
     def begin(self, run):
         socket = os.path.join(run.directory, "socket")
         rate = str(run.cell.rate)
-        run.produce(program("bench-camtapd"), "--config", "/dev/null", "--name", "bench", "--socket", socket,
-                    "--source", "pattern:", "--rate", rate, "--max-clients-per-uid", "128", *self.options)
+        daemon = run.serve(program("bench-camtapd"), "--config", "/dev/null", "--name", "bench", "--socket", socket,
+                           "--source", "pattern:", "--rate", rate, "--max-clients-per-uid", "128")
+        run.producers.append(daemon.pid)
         run.wait_for(lambda: os.path.exists(socket), "camtapd's socket")
         run.start(program("bench-camtap-readers"), run.sheet.fd, socket)
+
+
+def version(package):
+    """Debian's, without its revision; None: not installed."""
+    found = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
+    return re.split(r"[-+]", found.stdout.split(":")[-1])[0] if found.returncode == 0 else None
+
+
+class Peer(Candidate):
+    """Another system for the same job: its program in tests/bench/peers, and what must be installed to run it."""
+
+    program = ""
+    commands = ()
+
+    def missing(self):
+        if not os.path.exists(program(f"peers/{self.program}")):
+            return "not built: its development packages are not installed (scripts/packages bench)"
+        missing = [command for command in self.commands if shutil.which(command) is None]
+        return f"{missing[0]} is not installed (scripts/packages bench)" if missing else None
+
+
+class Iceoryx(Peer):
+    name, program, commands = "iceoryx", "bench-iceoryx", ("iox-roudi",)
+    how = ("RouDi with one pool of chunks of the frame's size; untyped publisher and subscribers, queues of 4 that "
+           "drop the oldest, WaitSet with HAS_DATA; the producer's CPU time is with RouDi's")
+
+    @property
+    def label(self):
+        return f"iceoryx {version('iceoryx') or ''}"
+
+    def begin(self, run):
+        config = os.path.join(run.directory, "roudi.toml")
+        size = -(-(run.cell.frame_size + 256) // 64) * 64
+        with open(config, "w") as file:  # each reader may have an old chunk, beside what queues hold
+            file.write(f"[general]\nversion = 1\n[[segment]]\n[[segment.mempool]]\nsize = {size}\n"
+                       f"count = {run.cell.readers + 8}\n")
+        run.broker("iox-roudi", "--config-file", config)
+        run.produce(program("peers/bench-iceoryx"), "producer", run.sheet.fd)
+        run.start(program("peers/bench-iceoryx"), "readers", run.sheet.fd)
 
 
 PACE = Floor("pace", "pace alone", "the floors' producer without readers: it is subtracted from the CPU time "
@@ -157,4 +203,4 @@ CHECKS = [
     Floor("seqpacket-slow", "floor: SEQPACKET, slowed", "50 us late on purpose", means="seqpacket",
           faults={"delay_ns": 50000}),
 ]
-SYSTEMS = [Camtap()]
+SYSTEMS = [Camtap(), Iceoryx()]
