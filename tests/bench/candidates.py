@@ -189,6 +189,29 @@ class Iceoryx(Peer):
         run.start(program("peers/bench-iceoryx"), "readers", run.sheet.fd)
 
 
+class GStreamer(Peer):
+    program = "bench-gstreamer"
+
+    def __init__(self, name, label, producer, how):
+        self.name, self.title, self.producer = name, label, producer
+        self.how = how + "; room for 8 frames; readers are shmsrc ! appsink with its callback, sync off"
+
+    @property
+    def label(self):
+        return f"{self.title} {version('gstreamer1.0-plugins-bad') or ''}"
+
+    def missing(self):
+        return super().missing() or (
+            None if version("gstreamer1.0-plugins-bad") and version("gstreamer1.0-plugins-base")
+            else "its plugins are not installed (scripts/packages bench)")
+
+    def begin(self, run):
+        socket = os.path.join(run.directory, "socket")
+        run.produce(program(f"peers/{self.program}"), self.producer, run.sheet.fd, socket)
+        run.wait_for(lambda: os.path.exists(socket), "shmsink's socket")
+        run.start(program(f"peers/{self.program}"), "readers", run.sheet.fd, socket)
+
+
 PACE = Floor("pace", "pace alone", "the floors' producer without readers: it is subtracted from the CPU time "
              "of every producer", means="none")
 FLOORS = [
@@ -203,4 +226,10 @@ CHECKS = [
     Floor("seqpacket-slow", "floor: SEQPACKET, slowed", "50 us late on purpose", means="seqpacket",
           faults={"delay_ns": 50000}),
 ]
-SYSTEMS = [Camtap(), Iceoryx()]
+SYSTEMS = [
+    Camtap(),
+    Iceoryx(),
+    GStreamer("gstreamer", "GStreamer shm", "producer", "frames in ordinary memory, which shmsink copies"),
+    GStreamer("gstreamer-zero-copy", "GStreamer shm, no copy", "producer-zero-copy",
+              "frames in memory of shmsink's allocator, without a copy"),
+]

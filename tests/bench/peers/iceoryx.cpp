@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * bench-iceoryx producer|readers SHEET-FD: iceoryx 2.0, as its examples do it: chunks are loaned and
- * published untyped; readers wait with a WaitSet, take what is there, and give it back. Queues hold
- * 4 chunks, and the oldest goes when they are full (the default). RouDi's pool is compare.py's.
+ * bench-iceoryx producer|readers SHEET-FD: iceoryx 2.0, as its examples do it: chunks are loaned
+ * and published untyped; readers wait with a WaitSet, take what is there, and give it back. Queues
+ * hold 4 chunks, and the oldest goes when they are full (the default). RouDi's pool is
+ * compare.py's.
  */
 
 #include "sheet.h"
@@ -60,8 +61,9 @@ static void read_frames(struct sheet *sheet, struct sheet_reader *reader, int in
 	options.queueCapacity = 4;
 	iox::popo::UntypedSubscriber subscriber(service, options);
 	waitset = new iox::popo::WaitSet<>;
-	waitset->attachState(subscriber, iox::popo::SubscriberState::HAS_DATA)
-		.or_else([](auto) { exit(1); });
+	waitset->attachState(subscriber, iox::popo::SubscriberState::HAS_DATA).or_else([](auto) {
+		exit(1);
+	});
 	(void)signal(SIGTERM, end);
 	while (ending == 0) {
 		auto notifications = waitset->wait();
