@@ -212,6 +212,44 @@ class GStreamer(Peer):
         run.start(program(f"peers/{self.program}"), "readers", run.sheet.fd, socket)
 
 
+class PipeWire(Peer):
+    name, program, commands = "pipewire", "bench-pipewire", ("pipewire", "pw-link")
+    how = ("a daemon of its own with the modules of minimal.conf, so with a real-time data thread where that is "
+           "allowed; pw_stream with mapped buffers and process callbacks in the data threads, 8 buffers; the producer "
+           "drives the graph; its CPU time is with the daemon's")
+    configuration = """
+        context.properties = { core.daemon = true core.name = pipewire-0 link.max-buffers = 16 }
+        context.spa-libs = { support.* = support/libspa-support }
+        context.modules = [
+            { name = libpipewire-module-rt args = { nice.level = -11 } flags = [ ifexists nofail ] }
+            { name = libpipewire-module-protocol-native }
+            { name = libpipewire-module-metadata }
+            { name = libpipewire-module-spa-node-factory }
+            { name = libpipewire-module-client-node }
+            { name = libpipewire-module-access }
+            { name = libpipewire-module-adapter }
+            { name = libpipewire-module-link-factory }
+        ]"""
+
+    @property
+    def label(self):
+        return f"PipeWire {version('pipewire') or ''}"
+
+    def begin(self, run):
+        config = os.path.join(run.directory, "pipewire.conf")
+        own = {"PIPEWIRE_RUNTIME_DIR": run.directory, "XDG_RUNTIME_DIR": run.directory}
+        with open(config, "w") as file:
+            file.write(self.configuration)
+        run.broker("pipewire", "--config", config, **own)
+        run.wait_for(lambda: os.path.exists(os.path.join(run.directory, "pipewire-0")), "PipeWire's socket")
+        run.produce(program(f"peers/{self.program}"), "producer", run.sheet.fd, **own)
+        run.start(program(f"peers/{self.program}"), "readers", run.sheet.fd, **own)
+        for number in range(run.cell.readers):
+            link = ["pw-link", "bench-producer:out_0", f"bench-reader-{number}:in_0"]
+            run.wait_for(lambda: subprocess.run(link, env={**os.environ, **own}, capture_output=True).returncode == 0,
+                         "a link")
+
+
 PACE = Floor("pace", "pace alone", "the floors' producer without readers: it is subtracted from the CPU time "
              "of every producer", means="none")
 FLOORS = [
@@ -232,4 +270,5 @@ SYSTEMS = [
     GStreamer("gstreamer", "GStreamer shm", "producer", "frames in ordinary memory, which shmsink copies"),
     GStreamer("gstreamer-zero-copy", "GStreamer shm, no copy", "producer-zero-copy",
               "frames in memory of shmsink's allocator, without a copy"),
+    PipeWire(),
 ]
