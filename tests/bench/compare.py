@@ -118,8 +118,10 @@ def evaluate(run, before, after, seconds):
         "rate": figures.median([(reader.received + reader.torn) / seconds for reader in readers]),
         "rate_least": min((reader.received + reader.torn) / seconds for reader in readers),
         **{name: sum(getattr(reader, name) for reader in readers)
-           for name in ("received", "missed", "torn", "revoked", "again")},
-        "told": sum(told) if told else None,
+           for name in ("received", "gaps", "torn", "revoked", "again")},
+        "missed": figures.missed([(reader.first_within, reader.last_within, reader.received + reader.torn)
+                                  for reader in readers]),
+        "untold": abs(sum(reader.gaps for reader in readers) - sum(told)) if told else None,
     }
     return result
 

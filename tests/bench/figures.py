@@ -21,6 +21,16 @@ def last_readers(latencies):
     return [max(reader[number] for reader in latencies) for number in common]
 
 
+def missed(readers):
+    """[(number of the first frame that a reader got, of the last, how many)] -> frames that readers did not get,
+    all together, of those between the first and the last that anybody got."""
+    there = [reader for reader in readers if reader[0] > 0]
+    if not there:
+        return 0
+    span = max(last for _, last, _ in there) - min(first for first, _, _ in there) + 1
+    return sum(max(0, span - count) for _, _, count in readers)
+
+
 def median(values):
     """Of those that are there; None of none."""
     there = [value for value in values if value is not None]

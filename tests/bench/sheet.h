@@ -46,15 +46,15 @@ struct sheet_entry {
 struct sheet_reader {
 	uint64_t seen;     /* frames since the start; from SHEET_WARM_FRAMES on it is warm */
 	uint64_t received; /* the following: within the window */
-	uint64_t missed;   /* gaps in the numbers of those that came */
+	uint64_t gaps;     /* frames that are missing between the first and the last that came */
 	uint64_t told; /* of these, as the system under test said itself; UINT64_MAX: it cannot */
 	uint64_t torn; /* not the frame that was announced, or not one frame, and nobody said so */
-	uint64_t revoked;  /* the system said that the frame was no longer what it was */
-	uint64_t again;    /* numbers that did not go up */
-	uint64_t last;     /* number of the last frame, ever */
-	uint64_t in_order; /* the window's first frame has been seen */
+	uint64_t revoked; /* the system said that the frame was no longer what it was */
+	uint64_t again;   /* numbers that did not go up */
+	uint64_t last;    /* number of the last frame, ever */
+	uint64_t first_within, last_within; /* numbers; 0: none */
 	int64_t pid;
-	uint64_t reserved[6];
+	uint64_t reserved[5];
 };
 
 struct sheet {
@@ -202,9 +202,11 @@ static inline void sheet_write_down(
 		return;
 	}
 	if (within) {
-		if (reader->in_order)
-			reader->missed += look->number - reader->last - 1;
-		reader->in_order = 1;
+		if (reader->first_within == 0)
+			reader->first_within = look->number;
+		else
+			reader->gaps += look->number - reader->last - 1;
+		reader->last_within = look->number;
 		entry = &entries[reader->received++ % SHEET_ENTRIES];
 		entry->number = look->number;
 		entry->latency_ns = look->latency_ns;

@@ -18,8 +18,9 @@ class Entry(ctypes.Structure):
 class Reader(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_uint64) for name in (
-            "seen", "received", "missed", "told", "torn", "revoked", "again", "last", "in_order")),
-        ("pid", ctypes.c_int64), ("reserved", ctypes.c_uint64 * 6)]
+            "seen", "received", "gaps", "told", "torn", "revoked", "again", "last", "first_within",
+            "last_within")),
+        ("pid", ctypes.c_int64), ("reserved", ctypes.c_uint64 * 5)]
 
 
 class Layout(ctypes.Structure):

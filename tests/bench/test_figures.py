@@ -24,6 +24,14 @@ def test_the_last_reader_of_each_frame_that_all_got():
     assert figures.last_readers([{1: 10}, {}]) == []
 
 
+def test_frames_that_a_reader_misses_at_its_ends_count_too():
+    assert figures.missed([(1, 10, 10), (1, 10, 10)]) == 0
+    assert figures.missed([(1, 10, 10), (3, 8, 5)]) == 5
+    assert figures.missed([(1, 10, 10), (0, 0, 0)]) == 10  # one that got none
+    assert figures.missed([(1, 10, 12)]) == 0  # torn ones may be of other frames
+    assert figures.missed([(0, 0, 0)]) == 0
+
+
 def test_ratios_are_within_a_round():
     rounds = [{"a": {"x": 2.0}, "base": {"x": 1.0}},  # slow machine or fast one: the same ratio
               {"a": {"x": 20.0}, "base": {"x": 10.0}},
