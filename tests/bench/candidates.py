@@ -2,6 +2,7 @@
 """What is measured, and how each is set up: everything is started anew for every run."""
 
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -250,6 +251,30 @@ class PipeWire(Peer):
                          "a link")
 
 
+class UStreamer(Peer):
+    name, program, commands = "ustreamer", "bench-ustreamer-readers", ("ustreamer",)
+    how = ("ustreamer with a stand-in for its V4L2 device (preloaded), which stamps frames when they are dequeued; raw "
+           "sink, encoder NOOP; readers that look every millisecond and copy, as its own clients do")
+
+    @property
+    def label(self):
+        return f"uStreamer memory sink {version('ustreamer') or ''}"
+
+    def begin(self, run):
+        name = f"camtap-bench-{os.getpid()}.raw"
+        run.cleanups.append(lambda: pathlib.Path("/dev/shm", name).unlink(missing_ok=True))
+        camera = pathlib.Path(run.directory, "camera")
+        camera.touch()
+        daemon = run.serve(
+            "ustreamer", "--device", camera, "--format", "YUYV", "--resolution",
+            f"{run.cell.width}x{run.cell.height * 3 // 4}", "--encoder", "NOOP", "--buffers", "5", "--unix",
+            os.path.join(run.directory, "http"), "--raw-sink", name, "--raw-sink-rm",
+            LD_PRELOAD=program("peers/bench-ustreamer-camera.so"), CAMTAP_BENCH_CAMERA=str(camera))
+        run.producers.append(daemon.pid)
+        run.wait_for(lambda: os.path.exists(f"/dev/shm/{name}"), "ustreamer's sink")
+        run.start(program(f"peers/{self.program}"), run.sheet.fd, name)
+
+
 PACE = Floor("pace", "pace alone", "the floors' producer without readers: it is subtracted from the CPU time "
              "of every producer", means="none")
 FLOORS = [
@@ -271,4 +296,5 @@ SYSTEMS = [
     GStreamer("gstreamer-zero-copy", "GStreamer shm, no copy", "producer-zero-copy",
               "frames in memory of shmsink's allocator, without a copy"),
     PipeWire(),
+    UStreamer(),
 ]
