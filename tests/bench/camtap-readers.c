@@ -34,6 +34,8 @@ static void read_frames(struct sheet *sheet, struct sheet_reader *reader, struct
 		look = sheet_look(sheet, camtap_frame_data(frame, 0), camtap_frame_sequence(frame));
 		within = sheet_within(sheet, &look);
 		missed += camtap_frame_missed(frame);
+		if (sheet->hold_ns != 0)
+			usleep((useconds_t)(sheet->hold_ns / 1000));
 		if (camtap_release(frame) == -ESTALE) {
 			reader->revoked += within;
 			missed++;

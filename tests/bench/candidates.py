@@ -111,6 +111,8 @@ class Candidate:
     name = label = how = ""
     broker = None  # the daemon between producer and readers, if there is one
     limit = sheets.READERS_MAX
+    alone = False  # it has no readers, whatever is asked for
+    faults = None  # what the sheet is to say beside the cell
 
     def missing(self):
         """Why it cannot be measured here; None: it can."""
@@ -125,6 +127,7 @@ class Floor(Candidate):
         self.name, self.label, self.how = name, label, how
         self.means = means or name
         self.faults = faults
+        self.alone = means == "none"
 
     def missing(self):
         return None if os.path.exists(program("bench-floor")) else "not built"
@@ -137,6 +140,7 @@ class Camtap(Candidate):
     name, label = "camtap", "camtap"
     how = ("camtapd as it is, but for a source that stamps frames instead of drawing them; default slots and "
            "limits; readers with the doorbell and camtap_next()")
+    options = ()
 
     def missing(self):
         return None if os.path.exists(program("bench-camtapd")) else "not built"
@@ -145,10 +149,24 @@ class Camtap(Candidate):
         socket = os.path.join(run.directory, "socket")
         rate = str(run.cell.rate)
         daemon = run.serve(program("bench-camtapd"), "--config", "/dev/null", "--name", "bench", "--socket", socket,
-                           "--source", "pattern:", "--rate", rate, "--max-clients-per-uid", "128")
+                           "--source", "pattern:", "--rate", rate, "--max-clients-per-uid", "128",
+                           *self.options)
         run.producers.append(daemon.pid)
         run.wait_for(lambda: os.path.exists(socket), "camtapd's socket")
-        run.start(program("bench-camtap-readers"), run.sheet.fd, socket)
+        if run.cell.readers > 0:
+            run.start(program("bench-camtap-readers"), run.sheet.fd, socket)
+
+
+class CamtapAlone(Camtap):
+    name, label, how = "camtap-alone", "camtap without readers", "camtap, --always-on, and no reader at all"
+    options = ("--always-on",)
+    alone = True
+
+
+class CamtapHolding(Camtap):
+    name, label = "camtap-holding", "camtap, slow readers"
+    how = "camtap, whose readers hold each frame for 200 ms, as analysis would"
+    faults = {"hold_ns": 200_000_000}
 
 
 def version(package):
@@ -177,7 +195,7 @@ class Iceoryx(Peer):
 
     @property
     def label(self):
-        return f"iceoryx {version('iceoryx') or ''}"
+        return f"iceoryx {version('iceoryx') or ''}".strip()
 
     def begin(self, run):
         config = os.path.join(run.directory, "roudi.toml")
@@ -199,7 +217,7 @@ class GStreamer(Peer):
 
     @property
     def label(self):
-        return f"{self.title} {version('gstreamer1.0-plugins-bad') or ''}"
+        return f"{self.title} {version('gstreamer1.0-plugins-bad') or ''}".strip()
 
     def missing(self):
         return super().missing() or (
@@ -234,7 +252,7 @@ class PipeWire(Peer):
 
     @property
     def label(self):
-        return f"PipeWire {version('pipewire') or ''}"
+        return f"PipeWire {version('pipewire') or ''}".strip()
 
     def begin(self, run):
         config = os.path.join(run.directory, "pipewire.conf")
@@ -258,7 +276,7 @@ class UStreamer(Peer):
 
     @property
     def label(self):
-        return f"uStreamer memory sink {version('ustreamer') or ''}"
+        return f"uStreamer memory sink {version('ustreamer') or ''}".strip()
 
     def begin(self, run):
         name = f"camtap-bench-{os.getpid()}.raw"
@@ -283,8 +301,10 @@ FLOORS = [
     Floor("eventfd", "floor: eventfd", "bare ring, one eventfd per reader"),
     Floor("futex", "floor: futex", "bare ring, one wake-up for all"),
 ]
-# For tests of the instrument itself; not measured unless --only names them.
+# Not measured unless --only names them: for tests of the instrument itself, and of camtap alone.
 CHECKS = [
+    CamtapAlone(),
+    CamtapHolding(),
     Floor("seqpacket-again", "floor: SEQPACKET, again", "the same once more: what noise is", means="seqpacket"),
     Floor("seqpacket-slow", "floor: SEQPACKET, slowed", "50 us late on purpose", means="seqpacket",
           faults={"delay_ns": 50000}),

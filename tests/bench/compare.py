@@ -14,6 +14,7 @@ import platform
 import sys
 import time
 
+import aims
 import candidates
 import figures
 import sheet as sheets
@@ -69,9 +70,9 @@ class Look:
 
 def measure(candidate, cell, seconds, straggling=0.3):
     """One run -> its figures. Raises candidates.Failed."""
-    if candidate.name == candidates.PACE.name:
+    if candidate.alone:
         cell = cell._replace(readers=0)
-    run = candidates.Run(cell, getattr(candidate, "faults", None))
+    run = candidates.Run(cell, candidate.faults)
     try:
         layout = run.sheet.layout
         candidate.begin(run)
@@ -192,15 +193,28 @@ def table(cell, summaries, labels):
     lines = [f"\n{cell}: latency and CPU time per frame in us" + (", pace subtracted" if cell.rate else "") +
              f"; to the right, ratios to {labels[BASE]}"]
     head = "".join(f"{title:>10}" for title, _ in COLUMNS) + " |" + "".join(f"{title:>10}" for title, _ in RATIOS)
-    lines.append(" " * 26 + head)
+    lines.append(" " * 34 + head)
     for name, result in summaries.items():
         if "error" in result:
-            lines.append(f"{labels[name]:26}  -  {result['error']}"[:150])
+            lines.append(f"{labels[name]:34}  -  {result['error']}"[:150])
             continue
         values = "".join(f"{number(result.get(key)):>10}" for _, key in COLUMNS)
         compared = "".join(f"{'-' if (value := result['ratio'].get(key)) is None else f'{value:.2f}':>10}"
                            for _, key in RATIOS)
-        lines.append(f"{labels[name]:26}{values} |{compared}")
+        lines.append(f"{labels[name]:34}{values} |{compared}")
+    return "\n".join(lines)
+
+
+def aims_text(found):
+    """One line for each that holds or not; counts that are as they must be are one line together."""
+    lines = ["\nwhat camtap aims at:"]
+    fine = 0
+    for aim in found:
+        if aim["limit"] == "none" and aim["met"]:
+            fine += 1
+        else:
+            lines.append(f"  {'yes' if aim['met'] else 'NO ':3}  {aim['text']}: {aim['value']:.2f} ({aim['limit']})")
+    lines.append(f"  yes  {fine} times: none torn, counted twice, missed untold, or missed by one of 64 readers")
     return "\n".join(lines)
 
 
@@ -240,7 +254,12 @@ def cells(arguments):
             sys.exit(f"bench: no such size: {size} ({', '.join(SIZES)})")
     if not all(0 < count <= sheets.READERS_MAX for count in readers):
         sys.exit(f"bench: 1 to {sheets.READERS_MAX} readers")
-    return [Cell(size, rate, count) for size in sizes for rate in rates for count in readers]
+    # sizes next to each other in time: they are compared within a round
+    return [Cell(size, rate, count) for rate in rates for count in readers for size in sizes]
+
+
+def sizes_first(cell):
+    return list(SIZES).index(cell.size), -cell.rate, cell.readers
 
 
 def choose(only):
@@ -268,6 +287,8 @@ def main():
         print(f"left out: {label}: {why}")
     if arguments.list:
         return
+    if candidates.PACE.missing():
+        sys.exit("bench: nothing is built: scripts/bench does that")
     rounds = arguments.rounds or (3 if arguments.quick else 5)
     seconds = arguments.seconds or (1 if arguments.quick else 2)
     found = {cell: [] for cell in cells(arguments)}
@@ -282,13 +303,16 @@ def main():
         print(f"round {turn + 1} of {rounds}: done", file=sys.stderr, flush=True)
     about["machine"]["load_at_end"] = os.getloadavg()[0]
     about["cells"] = []
-    for cell, rows in found.items():
+    for cell, rows in sorted(found.items(), key=lambda item: sizes_first(item[0])):
         summaries = {candidate.name: summary(rows, candidate.name) for candidate in chosen}
         print(table(cell, summaries, labels))
         about["cells"].append({**cell._asdict(), "summary": summaries, "rounds": rows})
     print("\nhow each is set up:")
     for candidate in chosen:
         print(f"  {candidate.label}: {candidate.how}")
+    about["aims"] = [aim._asdict() for aim in aims.judge(found)]
+    if about["aims"]:
+        print(aims_text(about["aims"]))
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(about, file, indent=1)

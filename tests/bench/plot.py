@@ -21,7 +21,7 @@ STYLES = {  # colour, line, width: floors are grey, camtap stands out, peers hav
     "ustreamer": ("#e69f00", "-", 1.4)}
 PANELS = (  # key, rate wanted, title, axis
     ("p50_us", True, "Latency, median", "µs"),
-    ("p99_us", True, "Latency, 99 of 100 below", "µs"),
+    ("p99_us", True, "Latency, 99th percentile", "µs"),
     ("producer_us", True, "CPU time of the producer", "µs per frame"),
     ("rate", False, "As fast as it goes", "frames per second and reader"))
 
@@ -45,7 +45,7 @@ def panel(axes, cells, about, key, title, unit):
     axes.xaxis.set_major_locator(ticker.FixedLocator(counts))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)
     axes.tick_params(length=0)
 

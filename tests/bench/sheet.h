@@ -68,8 +68,7 @@ struct sheet {
 	uint32_t delay_ns, skip, repeat;
 	uint32_t stop;
 	int64_t from, until; /* the window; 0 until it opens */
-	uint32_t producing;  /* the producer is there: readers may attach */
-	uint32_t reserved;
+	uint64_t hold_ns;    /* camtap's readers: how long they keep each frame */
 	/* on a cache line of its own */
 	uint64_t published; /* frames so far */
 	uint64_t reserved2[7];

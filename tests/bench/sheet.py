@@ -29,7 +29,7 @@ class Layout(ctypes.Structure):
         ("rate", ctypes.c_uint32), ("readers", ctypes.c_uint32), ("delay_ns", ctypes.c_uint32),
         ("skip", ctypes.c_uint32), ("repeat", ctypes.c_uint32), ("stop", ctypes.c_uint32),
         ("from_ns", ctypes.c_int64), ("until_ns", ctypes.c_int64),
-        ("producing", ctypes.c_uint32), ("reserved", ctypes.c_uint32),
+        ("hold_ns", ctypes.c_uint64),
         ("published", ctypes.c_uint64), ("reserved2", ctypes.c_uint64 * 7),
         ("reader", Reader * READERS_MAX), ("entries", (Entry * ENTRIES) * READERS_MAX)]
 

@@ -80,7 +80,6 @@ static int stamp_start(struct source *source, const struct source_slots *slots)
 	stamp->slots = *slots;
 	slot_queue_clear(&stamp->queue);
 	stamp->due_ns = clock_now();
-	__atomic_store_n(&stamp->sheet->producing, 1, __ATOMIC_RELEASE);
 	return 0;
 }
 
