@@ -70,6 +70,9 @@ def judge(found):
         if cell.size == "1080p" and cell.rate == 0 and cell.readers <= 16:
             aims += at_least(f"{cell}: frames per second to the floor's",
                              figures.ratios(rows, "camtap", FLOOR, "rate"), 1.0)
+        # with the pace, which both have: what is left without it is little more than noise
+        aims += at_most(f"{cell}: CPU time with readers that take 200 ms, to that without readers",
+                        figures.ratios(rows, "camtap-holding", "camtap-alone", "producer_raw_us"), 1.1)
         aims += none(f"{cell}: torn frames", rows, "torn") + none(f"{cell}: frames counted twice", rows, "again")
         aims += none(f"{cell}: frames missed untold", rows, "untold")
         if cell.rate > 0 and cell.readers == 64:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is measured, and how each is set up: everything is started anew for every run."""
 
+import ctypes
 import os
 import pathlib
 import re
@@ -13,11 +14,18 @@ import time
 import sheet as sheets
 
 PATIENCE_S = 30
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 BUILD = os.path.abspath(os.environ.get("CAMTAP_BUILD", "build-bench"))
 
 
 class Failed(Exception):
     """A run that gave nothing, and why."""
+
+
+def end_with_parent():
+    """In a child before exec: whatever becomes of compare.py, nothing goes on spinning."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def program(name):
@@ -44,7 +52,7 @@ class Run:
         log = open(os.path.join(self.directory, f"{len(self.processes)}.log"), "wb")
         process = subprocess.Popen(
             [str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, close_fds=True, pass_fds=[self.sheet.fd],
+            stderr=log, close_fds=True, pass_fds=[self.sheet.fd], preexec_fn=end_with_parent,
             env={**os.environ, "CAMTAP_BENCH_SHEET": str(self.sheet.fd), **environment})
         log.close()
         self.processes.append(process)
@@ -83,8 +91,11 @@ class Run:
 
     def _signal_readers(self, number):
         for reader in self.sheet.readers:
-            if reader.pid > 0 and os.path.exists(f"/proc/{reader.pid}"):
-                os.kill(reader.pid, number)
+            try:  # the number may have become somebody else's
+                if reader.pid > 0 and pathlib.Path(f"/proc/{reader.pid}/comm").read_text().startswith("bench-"):
+                    os.kill(reader.pid, number)
+            except (FileNotFoundError, ProcessLookupError):
+                pass
 
     def finish(self):
         self.sheet.layout.stop = 1
@@ -109,7 +120,6 @@ class Candidate:
     """`how` is printed beside the figures. `limit`: the most readers it can have."""
 
     name = label = how = ""
-    broker = None  # the daemon between producer and readers, if there is one
     limit = sheets.READERS_MAX
     alone = False  # it has no readers, whatever is asked for
     faults = None  # what the sheet is to say beside the cell

@@ -8,9 +8,11 @@ median over the rounds."""
 
 import argparse
 import collections
+import fcntl
 import json
 import os
 import platform
+import signal
 import sys
 import time
 
@@ -222,7 +224,7 @@ def machine():
     with open("/proc/cpuinfo") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     return {"processor": models[0] if models else platform.machine(), "processors": os.cpu_count(),
-            "kernel": platform.release(), "load": os.getloadavg()[0]}
+            "kernel": platform.release(), "load": os.getloadavg()[0], "nice": os.nice(0)}
 
 
 def parse():
@@ -289,6 +291,12 @@ def main():
         return
     if candidates.PACE.missing():
         sys.exit("bench: nothing is built: scripts/bench does that")
+    lock = open(os.path.join(candidates.BUILD, "bench.lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("bench: it runs already, and two would measure each other")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through all that cleans up
     rounds = arguments.rounds or (3 if arguments.quick else 5)
     seconds = arguments.seconds or (1 if arguments.quick else 2)
     found = {cell: [] for cell in cells(arguments)}
@@ -296,7 +304,8 @@ def main():
              "machine": machine(), "left_out": left_out,
              "how": {candidate.name: candidate.how for candidate in chosen}, "labels": labels}
     print(f"{about['machine']['processors']} x {about['machine']['processor']}, Linux {about['machine']['kernel']}, "
-          f"load {about['machine']['load']:.1f}; {rounds} rounds of {seconds:g} s")
+          f"load {about['machine']['load']:.1f}; {rounds} rounds of {seconds:g} s" +
+          (f"; at nice {about['machine']['nice']}, which is no way to measure" if about["machine"]["nice"] else ""))
     for turn in range(rounds):
         for place, cell in enumerate(found):
             found[cell].append(run_cell(cell, chosen, turn + place, seconds))

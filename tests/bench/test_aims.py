@@ -56,6 +56,13 @@ def test_size_must_cost_nothing():
         assert verdicts(found, "VGA") == [met]
 
 
+def test_slow_readers_must_cost_nothing():
+    for value, met in ((11, True), (11.2, False)):
+        found = {Cell("1080p", 60, 4): rounds(**{"camtap-holding": {"producer_raw_us": value},
+                                                "camtap-alone": {"producer_raw_us": 10}})}
+        assert verdicts(found, "200 ms") == [met]
+
+
 def test_what_was_not_measured_is_no_aim():
     assert aims.judge({Cell("1080p", 60, 1): rounds(seqpacket=latency(1))}) == []
     assert aims.judge({Cell("1080p", 60, 1): [{"camtap": {"error": "it"}, "seqpacket": latency(1)}]}) == []
