@@ -221,13 +221,13 @@ class Iceoryx(Peer):
 class GStreamer(Peer):
     program = "bench-gstreamer"
 
-    def __init__(self, name, label, producer, how):
-        self.name, self.title, self.producer = name, label, producer
+    def __init__(self, name, title, producer, how):
+        self.name, self.title, self.producer = name, title, producer
         self.how = how + "; room for 8 frames; readers are shmsrc ! appsink with its callback, sync off"
 
     @property
     def label(self):
-        return f"{self.title} {version('gstreamer1.0-plugins-bad') or ''}".strip()
+        return f"GStreamer {version('gstreamer1.0-plugins-bad') or ''} {self.title}"
 
     def missing(self):
         return super().missing() or (
@@ -286,7 +286,7 @@ class UStreamer(Peer):
 
     @property
     def label(self):
-        return f"uStreamer memory sink {version('ustreamer') or ''}".strip()
+        return f"uStreamer {version('ustreamer') or ''} memory sink"
 
     def begin(self, run):
         name = f"camtap-bench-{os.getpid()}.raw"
@@ -322,8 +322,8 @@ CHECKS = [
 SYSTEMS = [
     Camtap(),
     Iceoryx(),
-    GStreamer("gstreamer", "GStreamer shm", "producer", "frames in ordinary memory, which shmsink copies"),
-    GStreamer("gstreamer-zero-copy", "GStreamer shm, no copy", "producer-zero-copy",
+    GStreamer("gstreamer", "shm", "producer", "frames in ordinary memory, which shmsink copies"),
+    GStreamer("gstreamer-zero-copy", "shm, no copy", "producer-zero-copy",
               "frames in memory of shmsink's allocator, without a copy"),
     PipeWire(),
     UStreamer(),

@@ -23,6 +23,7 @@ import sheet as sheets
 
 SIZES = {"vga": (640, 480), "1080p": (1920, 1080), "4k": (3840, 2160)}
 BASE = "seqpacket"
+UNPACED_SECONDS = 1
 COMPARED = ("p50_us", "p99_us", "last_p50_us", "last_p99_us", "producer_us", "reader_us", "rate")
 
 
@@ -63,6 +64,7 @@ class Look:
     """CPU clocks of a run's processes, and the frames so far, at one moment."""
 
     def __init__(self, run):
+        self.time_ns = time.monotonic_ns()
         self.published = run.sheet.layout.published
         self.producer = sum(map(cpu_ns, run.producers))
         self.broker = sum(map(cpu_ns, run.brokers))
@@ -101,7 +103,7 @@ def evaluate(run, before, after, seconds):
     published = after.published - before.published
     result = {
         "published": published,
-        "published_rate": published / seconds,
+        "published_rate": published * 1e9 / (after.time_ns - before.time_ns),
         "producer_us": (after.producer - before.producer) / 1e3 / published if published else None,
         "broker_us": (after.broker - before.broker) / 1e3 / published if published else None,
     }
@@ -236,7 +238,8 @@ def parse():
     parser.add_argument("--sizes", metavar="LIST", help=f"default: {','.join(SIZES)}")
     parser.add_argument("--readers", metavar="LIST", help="default: 1,4,16,64")
     parser.add_argument("--rates", metavar="LIST", help="frames per second, 0: unpaced; default: 60,0")
-    parser.add_argument("--seconds", type=float, metavar="S", help="of each run that is measured; default: 2")
+    parser.add_argument("--seconds", type=float, metavar="S",
+                        help="of each run that is measured; default: 3 (unpaced: 1, which is thousands of frames)")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--svg", metavar="FILE")
     parser.add_argument("--list", action="store_true", help="the candidates, and how each is set up")
@@ -298,16 +301,17 @@ def main():
         sys.exit("bench: it runs already, and two would measure each other")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through all that cleans up
     rounds = arguments.rounds or (3 if arguments.quick else 5)
-    seconds = arguments.seconds or (1 if arguments.quick else 2)
+    paced_seconds = arguments.seconds or (1 if arguments.quick else 3)
     found = {cell: [] for cell in cells(arguments)}
-    about = {"command": "scripts/bench " + " ".join(sys.argv[1:]), "rounds": rounds, "seconds": seconds,
+    about = {"command": "scripts/bench " + " ".join(sys.argv[1:]), "rounds": rounds, "seconds": paced_seconds,
              "machine": machine(), "left_out": left_out,
              "how": {candidate.name: candidate.how for candidate in chosen}, "labels": labels}
     print(f"{about['machine']['processors']} x {about['machine']['processor']}, Linux {about['machine']['kernel']}, "
-          f"load {about['machine']['load']:.1f}; {rounds} rounds of {seconds:g} s" +
+          f"load {about['machine']['load']:.1f}; {rounds} rounds of {paced_seconds:g} s" +
           (f"; at nice {about['machine']['nice']}, which is no way to measure" if about["machine"]["nice"] else ""))
     for turn in range(rounds):
         for place, cell in enumerate(found):
+            seconds = paced_seconds if cell.rate or arguments.seconds else UNPACED_SECONDS
             found[cell].append(run_cell(cell, chosen, turn + place, seconds))
         print(f"round {turn + 1} of {rounds}: done", file=sys.stderr, flush=True)
     about["machine"]["load_at_end"] = os.getloadavg()[0]
