@@ -294,6 +294,8 @@ def main():
         return
     if candidates.PACE.missing():
         sys.exit("bench: nothing is built: scripts/bench does that")
+    if arguments.svg:
+        import plot  # matplotlib may be missing: now is the time to say so
     lock = open(os.path.join(candidates.BUILD, "bench.lock"), "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -330,8 +332,6 @@ def main():
         with open(arguments.json, "w") as file:
             json.dump(about, file, indent=1)
     if arguments.svg:
-        import plot  # matplotlib, which is slow to load
-
         plot.draw(about, arguments.svg)
 
 
