@@ -141,6 +141,7 @@ def steps(tally, quick, long):
         "--buildtype", "debugoptimized")
     yield "unit", lambda: meson_tests(tally, "build", "unit")
     yield "model", lambda: meson_tests(tally, "build", "model")
+    yield "bench", lambda: pytest(tally, "build", "bench", "tests/bench")  # the instrument, not the figures
     yield "asan-unit", lambda: meson_tests(tally, "build-asan", "unit", **ASAN)
     yield "tsan-unit", lambda: meson_tests(tally, "build-tsan", "unit", **TSAN)
     yield "asan-integration", lambda: pytest(
