@@ -30,7 +30,7 @@ static int input_read(
 int recording_input_need(struct recording_input *input, int fd, size_t size)
 {
 	while (input->size < size) {
-		size_t want = size - input->size, n;
+		size_t want = size - input->size, n = 0;
 		int r;
 
 		if (want < input->ahead)
