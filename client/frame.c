@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include "format.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ _Static_assert((int)CAMTAP_CHROMA_PALDV == POOL_CHROMA_PALDV, "sitings are the p
 
 int camtap_release(struct camtap_frame *frame)
 {
-	bool held;
+	int result = 0;
 
 	if (!frame)
 		return 0;
@@ -26,11 +27,13 @@ int camtap_release(struct camtap_frame *frame)
 	if (frame->attachment->buffers)
 		buffer_end_access(&frame->attachment->buffers->slots[frame->slot],
 			atomic_load_explicit(&frame->cpu_access, memory_order_acquire));
-	held = attachment_give_back(frame->attachment, frame->slot, frame->generation);
+	if (!attachment_give_back(frame->attachment, frame->slot, frame->generation))
+		result = -ESTALE;
+	trace_release(frame->info.frame_id, frame->slot, frame->generation, result, frame);
 	attachment_unref(frame->attachment);
 	leases_give_back(frame->leases);
 	free(frame);
-	return held ? 0 : -ESTALE;
+	return result;
 }
 
 int camtap_frame_check(const struct camtap_frame *frame)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+#include "trace.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -61,6 +63,8 @@ static int read_frame(
 	camera->retry_pause =
 		0; /* a daemon that gives frames is a good one: the next attempt is at once */
 	camera->missed += frame->missed;
+	trace_acquire(frame->info.frame_id, frame->slot, frame->generation,
+		frame->info.publish_time_ns, frame);
 	*ret_frame = frame;
 	return CAMTAP_FRAME;
 }

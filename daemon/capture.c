@@ -5,6 +5,7 @@
 #include "log.h"
 #include "message.h"
 #include "options.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -369,8 +370,9 @@ static int deliver_damaged(struct camera *camera, const struct source_frame *fra
 }
 
 /* The source has given a frame, good or bad: it is there again, if it was missing. */
-static void note_life(struct camera *camera)
+static void note_life(struct camera *camera, const struct source_frame *frame)
 {
+	trace_dequeue(frame->slot, frame->sequence, frame->capture_time_ns, frame->damage);
 	camera->alive_ns = clock_now();
 	camera->backoff_ns = BACKOFF_MIN_NS;
 	if (!camera->recovering)
@@ -455,11 +457,11 @@ static enum stream_outcome stream(struct camera *camera, int *ret_error)
 		result = source->ops->take(source, &frame);
 		switch (result) {
 		case SOURCE_FRAME:
-			note_life(camera);
+			note_life(camera, &frame);
 			result = deliver(camera, &frame);
 			break;
 		case SOURCE_CORRUPT:
-			note_life(camera);
+			note_life(camera, &frame);
 			result = deliver_damaged(camera, &frame);
 			break;
 		case SOURCE_TRY_AGAIN:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool.h"
 
+#include "trace.h"
+
 static guard_word *word_of(const struct pool_reader *reader, uint32_t slot)
 {
 	return (guard_word *)(reader->words + (size_t)slot * GUARD_STRIDE);
@@ -268,13 +270,17 @@ static void count(_Atomic uint64_t *counter)
 
 static void revoke_everywhere(struct pool *pool, uint32_t slot)
 {
+	const struct pool_slot *state = &pool->slots[slot];
+
 	for (uint32_t i = 0; i < pool->reader_count; i++) {
 		struct pool_reader *reader = pool->readers[i];
 
-		if (!guard_revoke(word_of(reader, slot), pool->slots[slot].generation))
+		if (!guard_revoke(word_of(reader, slot), state->generation))
 			continue;
 		count(&pool->header->counters.revoked);
 		count(&reader->revoked);
+		trace_revoke(state->frame_id, slot, state->generation, state->publish_time_ns,
+			reader->uid);
 	}
 }
 
@@ -394,4 +400,5 @@ void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, in
 	pool->newest_slot = slot;
 	count(&pool->header->counters.published);
 	atomic_store_explicit(&pool->header->newest, position, memory_order_release);
+	trace_publish(frame->frame_id, slot, state->generation, now_ns, position);
 }

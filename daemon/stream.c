@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 #include "message.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -190,7 +191,9 @@ void stream_announce(struct stream *stream, const struct stream_publication *pub
 	uint64_t missed = 0;
 	bool tell;
 
+	trace_announce_begin(publication->message.position, stream->announcer.target_count);
 	tell = announce(&stream->announcer, &publication->message, &missed) == ANNOUNCE_SUSPECT;
+	trace_announce_end(publication->message.position, stream->announcer.target_count, missed);
 	pthread_mutex_lock(&stream->lock);
 	stream->announcing = false;
 	tell = tell || stream->retired != NULL || pool->expelled != publication->expelled;
