@@ -4,6 +4,7 @@
 # configuration, and set again whenever the device is opened again. What is so is always asked
 # v4l2-ctl, which talks to the driver itself. Prints a line per check.
 . /vm/lib.sh
+echo 'camtap-admin:x:901:user' >>/etc/group # before camtapd begins: it looks names up then
 
 DEVICE=/dev/video0
 DRIVER=/sys/bus/platform/drivers/vivid
@@ -161,7 +162,6 @@ refused 'must be bits of 0x80402010' bitmask=1
 must_be brightness 2
 
 # rights: reading is for everybody, setting for some
-echo 'camtap-admin:x:901:user' >>/etc/group
 as reader camtap ctl --socket /tmp/socket brightness | grep -q '^brightness: 2$' || fail "not read"
 as reader camtap ctl --socket /tmp/socket brightness=3 2>/tmp/error && fail "set by anybody"
 grep -q 'camtap-admin' /tmp/error || fail "says: $(cat /tmp/error)"
