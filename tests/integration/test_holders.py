@@ -135,6 +135,8 @@ def test_lost_announcements_are_counted_exactly(bench):
         before = daemon.counters()["published"]
         while heard[-1] < before + 30:  # in step again
             heard.append(listener.position())
+        if heard[0] == heard[1]:  # a new reader is told of the newest frame once more: protocol.md
+            heard.pop(0)
         assert heard == sorted(set(heard))
         assert heard[-1] - heard[0] + 1 == len(heard) + lost()
         # of the camera's counter it is all
