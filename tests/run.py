@@ -140,7 +140,7 @@ def steps(tally, quick, long):
         tally, "build-tsan", "gcc", "-Db_sanitize=thread", "-Db_lundef=false", "-Dc_args=-Wno-tsan",
         "--buildtype", "debugoptimized")
     yield "unit", lambda: meson_tests(tally, "build", "unit")
-    yield "model", lambda: meson_tests(tally, "build", "model")
+    yield "model", lambda: meson_tests(tally, "build", "model-all" if long else "model")
     yield "bench", lambda: pytest(tally, "build", "bench", "tests/bench")  # the instrument, not the figures
     yield "asan-unit", lambda: meson_tests(tally, "build-asan", "unit", **ASAN)
     yield "tsan-unit", lambda: meson_tests(tally, "build-tsan", "unit", **TSAN)

@@ -25,7 +25,7 @@ MULTIPLANAR = PLAIN + ",multiplanar=2"
     pytest.param("signal", "copy", MULTIPLANAR, 7, marks=pytest.mark.long),
     ("replug", "userptr", PLAIN, 4),
     pytest.param("replug", "copy", PLAIN, 4, marks=pytest.mark.long),
-    ("clock", "userptr", PLAIN, 5),
+    pytest.param("clock", "userptr", PLAIN, 5, marks=pytest.mark.long),
 ], ids=lambda value: str(value).replace(PLAIN, "plain"))
 def test_the_camera_goes_on(case, memory, modules, checks):
     command = [HERE / "guest", "--timeout", "240", "--memory", "768", "--modules", modules]
