@@ -147,8 +147,9 @@ class Machine:
     # ---- what is run in it ----
 
     def _prefix(self, user=None):
+        # --root: where the tests run in a chroot, the namespace's root is not the machine's
         prefix = [*self._wrapper, "nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--ipc", "--uts",
-                  "--cgroup", "--"]
+                  "--cgroup", "--root", "--wd", "--"]
         if user:
             prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         return prefix
