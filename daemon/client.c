@@ -7,330 +7,18 @@
 #include "server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define HELLO_TIMEOUT_USEC   UINT64_C(5000000)
-#define RETRY_MIN_USEC       UINT64_C(2000)
-#define RETRY_MAX_USEC       UINT64_C(50000)
 #define MESSAGES_PER_WAKE_UP 16
-#define UNREAD_ANSWERS_MAX   4
-#define UNREAD_BUFFERS_MAX   8    /* fds of BUFFER messages */
 #define FLOOD_MESSAGES       1000 /* per second; RELEASED of a lossless reader does not count */
-
-/* ---- sending ---- */
-
-static bool is_suspect(const struct client *client)
-{
-	return atomic_load_explicit(&client->reader.target.suspect, memory_order_relaxed);
-}
-
-static void suspect(struct client *client)
-{
-	atomic_store_explicit(&client->reader.target.suspect, true, memory_order_relaxed);
-	(void)eventfd_write(client->server->notify_fd, 1);
-}
-
-/* After what woke the client: it can make that expensive (announce.h). */
-static void look_at_cost(struct client *client, int64_t before)
-{
-	const struct server *server = client->server;
-
-	if (clock_now() - before > announce_budget(server->send_unit_ns, server->reader_count))
-		suspect(client);
-}
-
-int client_send(
-	struct client *client, const struct wire_header *message, const int *fds, size_t fd_count)
-{
-	int64_t before = clock_now();
-	int error = message_send(client->socket, message, fds, fd_count);
-
-	look_at_cost(client, before);
-	return error;
-}
-
-static int send_welcome(struct client *client)
-{
-	struct wire_welcome welcome = {.version = WIRE_VERSION_MAX};
-	const struct options *options = client->server->options;
-	bool doorbell = client->doorbell[0] >= 0;
-	int error;
-
-	message_init(&welcome.header, WIRE_WELCOME, sizeof welcome);
-	welcome.max_leases = options->max_leases;
-	welcome.features = (doorbell ? WIRE_FEATURE_DOORBELL : 0) |
-			   (client->server->source->exports ? WIRE_FEATURE_DMABUF : 0) |
-			   (client->controls.granted ? WIRE_FEATURE_CONTROLS : 0) |
-			   (client->pause.granted ? WIRE_FEATURE_PAUSE : 0);
-	welcome.mode = client->mode;
-	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
-	error = client_send(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
-	if (error == 0 && doorbell) {
-		close(client->doorbell[0]); /* the client has its own now */
-		client->doorbell[0] = -1;
-	}
-	return error;
-}
-
-static int send_format(struct client *client)
-{
-	struct pool *pool = client->pool;
-	struct wire_format format = {.epoch = pool->header->epoch,
-		.pool_size = pool->size,
-		.guard_size = (uint32_t)client->guard.size,
-		.guard_stride = GUARD_STRIDE,
-		.slot_count = pool->slot_count,
-		.lease_min_ns = pool->lease_min_ns};
-	int fds[2] = {pool_open_description(pool), client->guard.fd};
-	int error;
-
-	if (fds[0] < 0)
-		return fds[0];
-	message_init(&format.header, WIRE_FORMAT, sizeof format);
-	error = client_send(client, &format.header, fds, 2);
-	close(fds[0]);
-	return error;
-}
-
-static bool nothing_unread(const struct client *client)
-{
-	int unread;
-
-	return ioctl(client->socket, SIOCOUTQ, &unread) == 0 && unread == 0;
-}
-
-static int send_buffer(struct client *client, uint32_t slot)
-{
-	const struct slot_buffer *from = &client->pool->buffers[slot];
-	struct wire_buffer buffer = {.epoch = client->pool->header->epoch,
-		.slot = slot,
-		.plane_count = from->plane_count};
-	int fds[WIRE_FDS_MAX];
-
-	_Static_assert(WIRE_PLANES_MAX == POOL_PLANES_MAX && WIRE_FDS_MAX >= POOL_PLANES_MAX,
-		"a slot fits into a message");
-
-	for (uint32_t i = 0; i < from->plane_count; i++) {
-		buffer.planes[i].offset = from->planes[i].offset;
-		buffer.planes[i].length = from->planes[i].length;
-		buffer.planes[i].modifier = from->planes[i].modifier;
-		fds[i] = from->planes[i].fd;
-	}
-	message_init(&buffer.header, WIRE_BUFFER, sizeof buffer);
-	return client_send(client, &buffer.header, fds, from->plane_count);
-}
-
-/* All slots, in order; only some at a time, because fds that wait in a queue count against this
- * process's limit. */
-static int send_buffers(struct client *client)
-{
-	const struct pool *pool = client->pool;
-
-	if (nothing_unread(client))
-		client->buffers_unread = 0;
-	while (client->buffers_sent < pool->slot_count) {
-		uint32_t fds = pool->buffers[client->buffers_sent].plane_count;
-		int error;
-
-		if (client->buffers_unread + fds > UNREAD_BUFFERS_MAX || is_suspect(client))
-			return -EBUSY;
-		error = send_buffer(client, client->buffers_sent);
-		if (error < 0)
-			return error;
-		client->buffers_sent++;
-		client->buffers_unread += fds;
-	}
-	return 0;
-}
-
-static enum wire_source_state wire_state(const struct camera_snapshot *snapshot)
-{
-	switch (snapshot->state) {
-	case CAMERA_IDLE:
-		return WIRE_SOURCE_IDLE;
-	case CAMERA_OPENING:
-	case CAMERA_WAITING:
-		return WIRE_SOURCE_STARTING;
-	case CAMERA_STREAMING:
-		return WIRE_SOURCE_ONLINE;
-	case CAMERA_STALLED:
-	case CAMERA_BACKOFF:
-		return WIRE_SOURCE_OFFLINE;
-	case CAMERA_PAUSED:
-		return WIRE_SOURCE_PAUSED;
-	case CAMERA_ENDED:
-		return WIRE_SOURCE_ENDED;
-	case CAMERA_FINISHED:
-		return snapshot->error != 0 ? WIRE_SOURCE_OFFLINE : WIRE_SOURCE_ENDED;
-	}
-	return WIRE_SOURCE_IDLE;
-}
-
-static int send_source(struct client *client)
-{
-	struct camera_snapshot snapshot;
-	struct wire_source source = {.state = WIRE_SOURCE_IDLE}; /* no byte of our stack goes out */
-
-	camera_snapshot(client->server->camera, &snapshot);
-	message_init(&source.header, WIRE_SOURCE, sizeof source);
-	source.state = wire_state(&snapshot);
-	/* the recording is over, and its last frames are not all made yet */
-	client->told_early = source.state == WIRE_SOURCE_ENDED &&
-			     server_is_behind(client->server, client->stream);
-	if (client->told_early)
-		source.state = WIRE_SOURCE_ONLINE;
-	source.error = snapshot.error;
-	source.since_ns = snapshot.since_realtime_ns;
-	snprintf(source.text, sizeof source.text, "%s", snapshot.text);
-	return client_send(client, &source.header, NULL, 0);
-}
-
-static int document_memfd(const char *document, size_t size)
-{
-	int fd = memfd_create("camtap-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int error;
-
-	if (fd < 0)
-		return -errno;
-	if (pwrite(fd, document, size, 0) != (ssize_t)size ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
-			0) {
-		error = errno != 0 ? -errno : -ENOSPC;
-		close(fd);
-		return error;
-	}
-	return fd;
-}
-
-/* An fd that waits in a queue counts against this process's limit, and beyond that nobody gets any.
- */
-static bool has_unread_answers(struct client *client)
-{
-	if (nothing_unread(client))
-		client->unread_answers = 0;
-	return client->unread_answers >= UNREAD_ANSWERS_MAX;
-}
-
-int client_send_document(
-	struct client *client, const struct wire_header *message, const char *document)
-{
-	int fd, error;
-
-	if (has_unread_answers(client))
-		return -EBUSY;
-	fd = document_memfd(document, strlen(document));
-	if (fd < 0)
-		return fd;
-	error = client_send(client, message, &fd, 1);
-	if (error == 0)
-		client->unread_answers++;
-	close(fd);
-	return error;
-}
-
-static int send_status(struct client *client)
-{
-	struct wire_status status = {0};
-	char *document;
-	int error;
-
-	if (has_unread_answers(client)) /* before the work */
-		return -EBUSY;
-	document = status_document(client->server);
-	if (document == NULL)
-		return -ENOMEM;
-	message_init(&status.header, WIRE_STATUS, sizeof status);
-	status.document_size = strlen(document);
-	error = client_send_document(client, &status.header, document);
-	free(document);
-	return error;
-}
-
-static void flush(struct client *client);
-
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct client *client = userdata;
-
-	(void)source;
-	(void)usec;
-	client->retry_timer = sd_event_source_disable_unref(client->retry_timer);
-	flush(client);
-	return 0;
-}
-
-/* There is room, but something else is in the way: looked at again soon, and less often the longer
- * it stays so. */
-static void flush_later(struct client *client, bool progress)
-{
-	if (client->retry_timer != NULL)
-		return;
-	client->retry_usec *= 2;
-	if (progress || client->retry_usec == 0)
-		client->retry_usec = RETRY_MIN_USEC;
-	else if (client->retry_usec > RETRY_MAX_USEC)
-		client->retry_usec = RETRY_MAX_USEC;
-	(void)sd_event_add_time_relative(client->server->event, &client->retry_timer,
-		CLOCK_MONOTONIC, client->retry_usec, 0, on_retry, client);
-}
-
-/* Sends what is owed, in the order of the bits, until there is no more room; then waits for room.
- */
-static void flush(struct client *client)
-{
-	static int (*const senders[])(struct client *) = {send_welcome, send_format, send_buffers,
-		send_source, send_status, client_send_controls, client_send_pause};
-	uint32_t had = client->owed, had_buffers = client->buffers_sent, not_now = 0;
-	int error = 0;
-
-	for (unsigned i = 0; i < sizeof senders / sizeof *senders; i++) {
-		/* a suspect, which any send can make of it, gets no more than it must, until it is
-		 * cleared */
-		if (is_suspect(client))
-			not_now |= CLIENT_OWED_BUFFERS | CLIENT_OWED_STATUS | CLIENT_OWED_CONTROLS |
-				   CLIENT_OWED_PAUSE;
-		if (!(client->owed & ~not_now & 1u << i))
-			continue;
-		error = senders[i](client);
-		if (error == -EAGAIN)
-			break;
-		if (error == -EBUSY) {
-			not_now |= 1u << i;
-			continue;
-		}
-		if (error == -EPIPE || error == -ECONNRESET) {
-			client_hang_up(client);
-			return;
-		}
-		if (error < 0) {
-			client_close(client, WIRE_CODE_INTERNAL, "cannot send a message: %s",
-				strerror(-error));
-			return;
-		}
-		client->owed &= ~(1u << i);
-	}
-	(void)sd_event_source_set_io_events(
-		client->io, client->owed & ~not_now ? EPOLLIN | EPOLLOUT : EPOLLIN);
-	if (client->owed & not_now)
-		flush_later(client, client->owed != had || client->buffers_sent != had_buffers);
-}
-
-void client_owe(struct client *client, enum client_owed what)
-{
-	client->owed |= what;
-	flush(client);
-}
 
 /* ---- pool ---- */
 
@@ -481,7 +169,7 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 	if (pool != NULL)
 		client_offer_pool(client, pool); /* flushes */
 	else
-		flush(client);
+		client_flush(client);
 }
 
 /* No suspect any more: links it in if that is what it waited for, and tells it of the newest frame,
@@ -502,7 +190,7 @@ static void clear(struct client *client)
 	if (client->pool != NULL && client->reader.pool.words != NULL &&
 		stream_newest(stream, &newest) && newest.epoch == client->pool->header->epoch)
 		(void)announce_one(&client->reader.target, &newest);
-	flush(client); /* what was kept from it */
+	client_flush(client); /* what was kept from it */
 }
 
 void client_probe(struct client *client)
@@ -513,7 +201,7 @@ void client_probe(struct client *client)
 	bool rung;
 
 	/* SOURCE changes nothing if the client knows that already */
-	rung = target->doorbell ? announce_one(target, NULL) : send_source(client) == 0;
+	rung = target->doorbell ? announce_one(target, NULL) : client_send_source(client) == 0;
 	cost = clock_read(CLOCK_THREAD_CPUTIME_ID) - before;
 	/* without room it was not woken: that neither clears nor counts, unless it happens again
 	 * and again */
@@ -526,7 +214,7 @@ void client_probe(struct client *client)
 		return;
 	}
 	if (rung && client->probes > 0)
-		suspect(client); /* again, when the others have had their turn */
+		client_suspect(client); /* again, when the others have had their turn */
 	else
 		clear(client);
 }
@@ -550,7 +238,7 @@ static void on_ready(struct client *client, const void *buffer, size_t length)
 		return;
 	}
 	client->ready = true;
-	suspect(client);
+	client_suspect(client);
 }
 
 /* True: more messages per second than any program has a reason for. */
@@ -618,10 +306,10 @@ static void receive(struct client *client)
 	for (int i = 0; i < MESSAGES_PER_WAKE_UP && client->state != CLIENT_CLOSING; i++) {
 		int64_t before = clock_now();
 
-		if (i > 0 && is_suspect(client)) /* first that is settled */
+		if (i > 0 && client_is_suspect(client)) /* first that is settled */
 			break;
 		length = message_receive(client->socket, buffer, sizeof buffer, fds, &fd_count);
-		look_at_cost(client, before); /* the sender is woken: it has room again */
+		client_look_at_cost(client, before); /* the sender is woken: it has room again */
 		if (fd_count > 0)
 			reaper_close(client->server->reaper, fds, fd_count, NULL);
 		if (length == -EAGAIN)
@@ -655,7 +343,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	else if (revents & (EPOLLHUP | EPOLLERR))
 		client_hang_up(client);
 	if (client->state != CLIENT_CLOSING && revents & EPOLLOUT)
-		flush(client);
+		client_flush(client);
 	return 0;
 }
 
