@@ -2,10 +2,11 @@
 #ifndef CAMTAP_DAEMON_CAPTURE_H
 #define CAMTAP_DAEMON_CAPTURE_H
 
-/* The inside of the camera, for its two halves only: capture.c is the capture thread, camera.c what
- * the server thread calls, and what both need. */
+/* The inside of the camera, for its parts only: capture.c is the capture thread, capture-pool.c
+ * makes its pools, camera.c what the server thread calls, and what all need. */
 
 #include "camera.h"
+#include "clock.h"
 #include "log-limit.h"
 
 #include <pthread.h>
@@ -65,5 +66,21 @@ void camera_notify(int fd);
 
 /* The only place where the state changes. `error` is a positive errno or 0. Capture thread. */
 void camera_set_state(struct camera *camera, enum camera_state state, int error, const char *text);
+
+/* Gives the camera's stream a pool for camera->format, the source being open: a new one, unless the
+ * one that it has will do. On failure there is none, and `error` holds one line for people. Capture
+ * thread. */
+int camera_install_pool(struct camera *camera, char error[SOURCE_TEXT_SIZE]);
+
+/* Around each step of the source that can take seconds (at_device_ns). Capture thread. */
+static inline void begin_at_device(struct camera *camera)
+{
+	atomic_store_explicit(&camera->at_device_ns, clock_now(), memory_order_relaxed);
+}
+
+static inline void end_at_device(struct camera *camera)
+{
+	atomic_store_explicit(&camera->at_device_ns, 0, memory_order_relaxed);
+}
 
 #endif
