@@ -48,9 +48,7 @@ void connection_unref(struct connection *connection)
 	free(connection);
 }
 
-/* Has the memfd these seals, and this size? The daemon may be less privileged than this process:
- * what is not sealed could be cut off under our feet (SIGBUS), or be changed by others. */
-static bool sealed(int fd, int seals, uint64_t size)
+bool memory_sealed(int fd, int seals, uint64_t size)
 {
 	struct stat stat;
 	int present = fcntl(fd, F_GET_SEALS);
@@ -66,7 +64,7 @@ static int map_pool(struct attachment *attachment, const struct wire_format *for
 	int error;
 
 	if (format->pool_size > SIZE_MAX ||
-		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL,
+		!memory_sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL,
 			format->pool_size)) {
 		*ret_why = "its pool is not sealed, or not of the size it says";
 		return -EBADMSG;
@@ -100,7 +98,7 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 
 	if (format->guard_stride < sizeof(guard_word) ||
 		format->guard_stride % sizeof(guard_word) != 0 || needed > format->guard_size ||
-		!sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW, format->guard_size)) {
+		!memory_sealed(fd, F_SEAL_SHRINK | F_SEAL_GROW, format->guard_size)) {
 		*ret_why = "its guard is not sealed, or too small";
 		return -EBADMSG;
 	}
@@ -120,7 +118,7 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 	/* No more writable mappings, no holes: the daemon touches the guard only if it is sealed
 	 * so. This mapping stays writable. */
 	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
-	if (!sealed(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, format->guard_size)) {
+	if (!memory_sealed(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, format->guard_size)) {
 		*ret_why = "its guard cannot be sealed";
 		munmap(base, format->guard_size);
 		return -EBADMSG;
@@ -131,8 +129,22 @@ static int map_guard(struct attachment *attachment, const struct wire_format *fo
 	return 0;
 }
 
+/* `listens` is behind the words of the slots. */
+static int map_bell(struct attachment *attachment, const struct wire_format *format, int fd,
+	const char **ret_why)
+{
+	uint64_t listens = (uint64_t)format->slot_count * format->guard_stride;
+	int error = -EBADMSG;
+
+	if (listens + sizeof(uint32_t) <= format->guard_size)
+		error = bell_map(fd, format->bell_size, format->bell_offset,
+			(_Atomic uint32_t *)(attachment->guard + listens), &attachment->bell);
+	*ret_why = "its bell is not sealed, or not where it says, or cannot be mapped";
+	return error;
+}
+
 int attachment_create(struct connection *connection, const struct wire_format *format, int pool_fd,
-	int guard_fd, struct attachment **ret_attachment, const char **ret_why)
+	int guard_fd, int bell_fd, struct attachment **ret_attachment, const char **ret_why)
 {
 	struct attachment *attachment = calloc(1, sizeof(*attachment));
 	int error;
@@ -147,12 +159,16 @@ int attachment_create(struct connection *connection, const struct wire_format *f
 	error = map_guard(attachment, format, guard_fd, ret_why);
 	if (error < 0)
 		goto unmap_pool;
-
+	if (bell_fd >= 0) {
+		error = map_bell(attachment, format, bell_fd, ret_why);
+		if (error < 0)
+			goto unmap_guard;
+	}
 	if (attachment->view.flags & POOL_FLAG_DMABUF) {
 		error = buffers_create(attachment->view.slot_count, &attachment->buffers);
 		if (error < 0) {
 			*ret_why = "no memory";
-			goto unmap_guard;
+			goto unmap_bell;
 		}
 	}
 	attachment->references = 1;
@@ -165,6 +181,8 @@ int attachment_create(struct connection *connection, const struct wire_format *f
 	*ret_attachment = attachment;
 	return 0;
 
+unmap_bell:
+	bell_unmap(attachment->bell);
 unmap_guard:
 	munmap(attachment->guard, attachment->guard_size);
 unmap_pool:
@@ -174,19 +192,20 @@ free_attachment:
 	return error;
 }
 
-struct attachment *attachment_ref(struct attachment *attachment)
+HOT struct attachment *attachment_ref(struct attachment *attachment)
 {
 	atomic_fetch_add_explicit(&attachment->references, 1, memory_order_relaxed);
 	return attachment;
 }
 
-void attachment_unref(struct attachment *attachment)
+HOT void attachment_unref(struct attachment *attachment)
 {
 	if (!attachment)
 		return;
 	if (atomic_fetch_sub_explicit(&attachment->references, 1, memory_order_acq_rel) > 1)
 		return;
 	buffers_destroy(attachment->buffers);
+	bell_unmap(attachment->bell);
 	munmap(attachment->guard, attachment->guard_size);
 	munmap((void *)attachment->view.base, attachment->view.size);
 	connection_unref(attachment->connection);
@@ -198,8 +217,14 @@ static guard_word *word_of(const struct attachment *attachment, uint32_t slot)
 	return (guard_word *)(attachment->guard + (size_t)slot * attachment->guard_stride);
 }
 
+HOT bool attachment_linked(const struct attachment *attachment)
+{
+	/* 0 is no state: a word is 0 until the daemon has linked this guard in. */
+	return atomic_load_explicit(word_of(attachment, 0), memory_order_relaxed) != 0;
+}
+
 /* Where recent[] says that the frame at `position` is; false: nowhere. */
-static bool find(const struct attachment *attachment, uint64_t position, uint32_t *ret_slot,
+HOT static bool find(const struct attachment *attachment, uint64_t position, uint32_t *ret_slot,
 	uint64_t *ret_generation)
 {
 	uint64_t value = atomic_load_explicit(
@@ -217,14 +242,14 @@ static bool find(const struct attachment *attachment, uint64_t position, uint32_
  * newer frame, whose turn will come. It must not even be taken, for if the source waits for its
  * release it would be lost by that. (It is loaded after the entry of recent[], so it cannot be an
  * older one.) */
-static uint64_t position_in(const struct attachment *attachment, uint32_t slot)
+HOT static uint64_t position_in(const struct attachment *attachment, uint32_t slot)
 {
 	return __atomic_load_n(
 		&pool_view_descriptor(&attachment->view, slot)->frame.position, __ATOMIC_RELAXED);
 }
 
 /* The first position from `from` on that can still be in recent[] when `to` is the newest. */
-static uint64_t reachable(const struct attachment *attachment, uint64_t from, uint64_t to)
+HOT static uint64_t reachable(const struct attachment *attachment, uint64_t from, uint64_t to)
 {
 	uint64_t look_back = attachment->view.recent_count;
 
@@ -233,7 +258,7 @@ static uint64_t reachable(const struct attachment *attachment, uint64_t from, ui
 	return to >= look_back && from <= to - look_back ? to - look_back + 1 : from;
 }
 
-uint64_t attachment_newest(const struct attachment *attachment)
+HOT uint64_t attachment_newest(const struct attachment *attachment)
 {
 	uint64_t newest = atomic_load_explicit(
 		&pool_view_header(&attachment->view)->newest, memory_order_acquire);
@@ -258,7 +283,7 @@ bool attachment_available(const struct attachment *attachment, uint64_t from, ui
 	return false;
 }
 
-static struct pool_slot_memory slot_memory(const struct attachment *attachment, uint32_t slot)
+HOT static struct pool_slot_memory slot_memory(const struct attachment *attachment, uint32_t slot)
 {
 	if (attachment->buffers)
 		return attachment->buffers->slots[slot].memory;
@@ -266,7 +291,7 @@ static struct pool_slot_memory slot_memory(const struct attachment *attachment, 
 		.plane_count = 1, .length = {attachment->view.slot_stride}};
 }
 
-enum attachment_outcome attachment_take(
+HOT enum attachment_outcome attachment_take(
 	struct attachment *attachment, uint64_t position, struct camtap_frame *frame)
 {
 	struct pool_slot_memory memory;
@@ -276,12 +301,8 @@ enum attachment_outcome attachment_take(
 	if (!find(attachment, position, &slot, &generation) ||
 		position_in(attachment, slot) != position)
 		return ATTACHMENT_GONE;
-	if (guard_take(word_of(attachment, slot), generation) != GUARD_DONE) {
-		/* 0 is no state: a word is 0 until the daemon has linked this guard in. */
-		return atomic_load_explicit(word_of(attachment, slot), memory_order_relaxed) == 0
-			       ? ATTACHMENT_UNLINKED
-			       : ATTACHMENT_GONE;
-	}
+	if (guard_take(word_of(attachment, slot), generation) != GUARD_DONE)
+		return attachment_linked(attachment) ? ATTACHMENT_GONE : ATTACHMENT_UNLINKED;
 	if (!pool_frame_load(&attachment->view, slot, &frame->info) ||
 		!guard_holds(word_of(attachment, slot), generation))
 		goto give_back; /* revoked meanwhile: the copy is worth nothing */
@@ -297,7 +318,7 @@ give_back:
 	return ATTACHMENT_GONE;
 }
 
-enum attachment_outcome attachment_take_next(
+HOT enum attachment_outcome attachment_take_next(
 	struct attachment *attachment, uint64_t to, struct camtap_frame *frame)
 {
 	uint64_t position = reachable(attachment, attachment->cursor, to);
@@ -334,7 +355,7 @@ enum attachment_outcome attachment_take_latest(
 	return ATTACHMENT_GONE;
 }
 
-bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t generation)
+HOT bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t generation)
 {
 	struct wire_released released;
 

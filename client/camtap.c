@@ -26,8 +26,8 @@ int camtap_new(struct camtap **ret_camera)
 
 	if (!camera)
 		return -ENOMEM;
-	camera->doorbell = camera->status_fd = camera->controls.document_fd = -1;
-	camera->want_doorbell = true;
+	camera->status_fd = camera->controls.document_fd = -1;
+	camera->want_bell = true;
 	camera->retry_at = camera->offline_at = NEVER;
 	camera->events.told = CAMTAP_ONLINE;
 	snprintf(camera->client_name, sizeof(camera->client_name), "%s",
@@ -54,8 +54,6 @@ static void close_in_child(struct camtap *camera)
 	close(camera->wake.epoll_fd);
 	close(camera->wake.timer_fd);
 	close(camera->leases->event_fd);
-	if (camera->doorbell >= 0)
-		close(camera->doorbell);
 	if (camera->connection)
 		close(camera->connection->socket);
 	free(camera);
@@ -73,7 +71,6 @@ void camtap_close(struct camtap *camera)
 	events_finish(camera);
 	wake_finish(camera);
 	leases_close(camera->leases);
-	free(camera->spare);
 	free(camera);
 }
 
@@ -169,7 +166,7 @@ int camtap_set_doorbell(struct camtap *camera, int on)
 
 	if (error < 0)
 		return error;
-	camera->want_doorbell = on;
+	camera->want_bell = on;
 	return 0;
 }
 
@@ -204,9 +201,15 @@ int camtap_connect(struct camtap *camera)
 
 /* ---- what it knows ---- */
 
-int camtap_fd(const struct camtap *camera)
+int camtap_fd(struct camtap *camera)
 {
-	return leases_ours(camera->leases) ? camera->wake.epoll_fd : -ECHILD;
+	if (!leases_ours(camera->leases))
+		return -ECHILD;
+	if (!camera->wake.shown) {
+		camera->wake.shown = true;
+		wake_update(camera, WAKE_FOR_PROGRAM);
+	}
+	return camera->wake.epoll_fd;
 }
 
 uint64_t camtap_missed(const struct camtap *camera)

@@ -36,8 +36,7 @@ static int send_hello(struct camtap *camera, int socket)
 	message_init(&hello.header, WIRE_HELLO, sizeof(hello));
 	hello.features = WIRE_FEATURE_CONTROLS | WIRE_FEATURE_PAUSE;
 	if (camera->mode != CAMTAP_MODE_OBSERVE)
-		hello.features |=
-			WIRE_FEATURE_DMABUF | (camera->want_doorbell ? WIRE_FEATURE_DOORBELL : 0);
+		hello.features |= WIRE_FEATURE_DMABUF | (camera->want_bell ? WIRE_FEATURE_BELL : 0);
 	snprintf(hello.name, sizeof(hello.name), "%s", camera->client_name);
 	snprintf(hello.stream, sizeof(hello.stream), "%s", camera->stream);
 	return message_send(socket, &hello.header, NULL, 0);
@@ -81,7 +80,7 @@ close_fd:
 }
 
 /* Sends what is owed, as far as there is room. */
-static void flush(struct camtap *camera)
+HOT static void flush(struct camtap *camera)
 {
 	union {
 		struct wire_header header;
@@ -113,18 +112,8 @@ static void flush(struct camtap *camera)
 
 /* ---- coming and going ---- */
 
-static void drop_doorbell(struct camtap *camera)
-{
-	if (camera->doorbell < 0)
-		return;
-	wake_unwatch(camera, camera->doorbell);
-	close_received(camera->doorbell);
-	camera->doorbell = -1;
-}
-
 void connection_close(struct camtap *camera)
 {
-	drop_doorbell(camera);
 	attachment_unref(camera->arriving);
 	camera->arriving = NULL;
 	if (!camera->connection)
@@ -226,20 +215,6 @@ void connection_break_off(struct camtap *camera, int error, const char *format, 
 
 /* ---- the rest ---- */
 
-/* Rings may come faster than they are read; one look serves them all. */
-static void drain_doorbell(struct camtap *camera)
-{
-	char rings[4096];
-	ssize_t length;
-
-	do
-		length = recv(camera->doorbell, rings, sizeof(rings), MSG_DONTWAIT);
-	while (length == sizeof(rings));
-	/* The daemon's end is closed: the socket is about to say why. */
-	if (length == 0 || (length < 0 && errno != EAGAIN))
-		drop_doorbell(camera);
-}
-
 static void tell_away(struct camtap *camera)
 {
 	char text[WIRE_TEXT_SIZE];
@@ -268,7 +243,7 @@ int connection_start(struct camtap *camera)
 	return error;
 }
 
-int64_t connection_deadline(const struct camtap *camera)
+HOT int64_t connection_deadline(const struct camtap *camera)
 {
 	if (camera->state == CONNECTION_GREETING)
 		return camera->offline_at;
@@ -277,12 +252,10 @@ int64_t connection_deadline(const struct camtap *camera)
 	return camera->retry_at < camera->offline_at ? camera->retry_at : camera->offline_at;
 }
 
-void connection_run(struct camtap *camera, unsigned ready)
+HOT void connection_run(struct camtap *camera, unsigned ready)
 {
 	if (ready & WAKE_SOCKET && camera->connection)
 		receive_messages(camera);
-	if (ready & WAKE_DOORBELL && camera->doorbell >= 0)
-		drain_doorbell(camera);
 	if (camera->state == CONNECTION_WAITING && now_ns() >= camera->retry_at)
 		try_again(camera);
 	if (connection_deadline(camera) != NEVER && now_ns() >= camera->offline_at)

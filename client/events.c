@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct event *events_head(const struct camtap *camera)
+HOT const struct event *events_head(const struct camtap *camera)
 {
 	const struct events *events = &camera->events;
 

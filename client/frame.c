@@ -16,7 +16,7 @@ _Static_assert((int)CAMTAP_FRAME_KEYFRAME == POOL_FRAME_KEYFRAME, "flags are the
 _Static_assert((int)CAMTAP_FRAME_BAD == POOL_FRAME_BAD, "flags are the pool's");
 _Static_assert((int)CAMTAP_CHROMA_PALDV == POOL_CHROMA_PALDV, "sitings are the pool's");
 
-int camtap_release(struct camtap_frame *frame)
+HOT int camtap_release(struct camtap_frame *frame)
 {
 	int result = 0;
 
@@ -31,8 +31,7 @@ int camtap_release(struct camtap_frame *frame)
 		result = -ESTALE;
 	trace_release(frame->info.frame_id, frame->slot, frame->generation, result, frame);
 	attachment_unref(frame->attachment);
-	leases_give_back(frame->leases);
-	free(frame);
+	leases_give_back(frame->leases, frame);
 	return result;
 }
 
@@ -44,7 +43,7 @@ int camtap_frame_check(const struct camtap_frame *frame)
 }
 
 /* What accessors read: zeros in a forked child. */
-static const struct pool_frame *info_of(const struct camtap_frame *frame)
+HOT static const struct pool_frame *info_of(const struct camtap_frame *frame)
 {
 	static const struct pool_frame nothing;
 
@@ -63,7 +62,7 @@ unsigned camtap_frame_plane_count(const struct camtap_frame *frame)
 	return info_of(frame)->plane_count;
 }
 
-const void *camtap_frame_data(const struct camtap_frame *frame, unsigned plane)
+HOT const void *camtap_frame_data(const struct camtap_frame *frame, unsigned plane)
 {
 	const struct pool_frame *info = info_of(frame);
 	const struct buffers *buffers = frame->attachment->buffers;

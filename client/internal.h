@@ -15,6 +15,7 @@
 
 #include "address.h"
 #include "camtap.h"
+#include "hot.h"
 #include "pool-layout.h"
 #include "wire.h"
 
@@ -31,19 +32,27 @@ int64_t now_ns(void);
 
 /* ---- leases.c: how many frames are held, and the eventfd that says "look again" ---- */
 
+struct attachment;
+
 struct leases {
 	const volatile bool *parent; /* on a page that fork() wipes: true in who made it */
-	pthread_mutex_t lock;        /* over all that follows */
-	unsigned held, max;
-	bool handle_open;
+	/* Without the lock, so that a frame costs none: */
+	_Atomic unsigned held, max;
+	_Atomic unsigned references;        /* the handle and each frame */
+	_Atomic bool blocked;               /* who gives one back should look: leases_give_back() */
+	struct camtap_frame *_Atomic spare; /* allocated, for the next frame; or NULL */
+	pthread_mutex_t lock;               /* over all that follows */
 	/* As leases_update() found it: the program sleeps until one is given back, and then either
 	 * there was a frame all the time, or frames can wake it again. */
-	bool blocked, pending;
+	bool pending;
 	struct leases_rearm {
-		int epoll_fd, fd; /* fd -1: nothing is to be done */
+		/* A bell was made to swallow frames: they are to come as messages again. NULL: none
+		 * was, and `fd` (-1: none) is to be looked at by epoll again. */
+		struct attachment *attachment;
+		int epoll_fd, fd;
 		uint32_t events;
 		uint32_t ready; /* enum wake_ready */
-		bool done;      /* the release has done it */
+		bool done;      /* the release has done it, for the fd */
 	} rearm;
 	int event_fd; /* -1 once the handle is closed */
 	bool event_set;
@@ -53,15 +62,17 @@ int leases_create(struct leases **ret_leases);
 /* False in a forked child, which must then touch nothing else. */
 bool leases_ours(const struct leases *leases);
 void leases_set_max(struct leases *leases, unsigned max);
-/* Takes one for a frame; false at the limit. */
-bool leases_reserve(struct leases *leases);
-/* Gives one back, from any thread; wakes the program that is at its limit. May free. */
-void leases_give_back(struct leases *leases);
+/* Takes one, and the memory for its frame, which is not initialised. -ENOBUFS at the limit,
+ * -ENOMEM.
+ */
+int leases_take(struct leases *leases, struct camtap_frame **ret_frame);
+/* Gives both back, from any thread; wakes the program that is at its limit. May free. */
+void leases_give_back(struct leases *leases, struct camtap_frame *frame);
 /* Makes the eventfd readable, or not: always, or only below the limit. True: it is reached. */
 bool leases_update(struct leases *leases, bool always, bool below_limit);
-/* At the limit: what the release that ends it has to do so that epoll looks at `fd` again. True:
- * the last one was done. */
-bool leases_set_rearm(struct leases *leases, int epoll_fd, int fd, uint32_t events, uint32_t ready);
+/* At the limit: what the release that ends it has to do so that frames wake the program again;
+ * NULL: nothing. A reference to the attachment is taken over. True: the last one was done. */
+bool leases_set_rearm(struct leases *leases, const struct leases_rearm *rearm);
 /* The handle is gone. May free. */
 void leases_close(struct leases *leases);
 
@@ -98,20 +109,23 @@ struct attachment {
 	uint8_t *guard;
 	size_t guard_size;     /* bytes */
 	uint32_t guard_stride; /* bytes */
+	struct bell *bell;     /* NULL: there is none */
 	/* The handle's thread only: */
 	uint64_t cursor;  /* position to look at next */
 	uint64_t counted; /* up to here frames were returned or counted as missed */
 	bool started;     /* a frame was returned */
 };
 
-/* Checks and maps what came with FORMAT; the fds stay the caller's. -EBADMSG, -EPROTONOSUPPORT, or
- * what mmap says; *ret_why is then static text. */
-/* If attachment->buffers is not NULL, they must be filled before anything is taken. */
+/* Checks and maps what came with FORMAT; the fds stay the caller's (bell_fd -1: there is none).
+ * -EBADMSG, -EPROTONOSUPPORT, or what mmap says; *ret_why is then static text. If
+ * attachment->buffers is not NULL, they must be filled before anything is taken. */
 int attachment_create(struct connection *connection, const struct wire_format *format, int pool_fd,
-	int guard_fd, struct attachment **ret_attachment, const char **ret_why);
+	int guard_fd, int bell_fd, struct attachment **ret_attachment, const char **ret_why);
 struct attachment *attachment_ref(struct attachment *attachment);
 void attachment_unref(struct attachment *attachment);
 
+/* Has the daemon set up the guard? */
+bool attachment_linked(const struct attachment *attachment);
 /* The position of the newest frame; what came before it can be seen by the caller. */
 uint64_t attachment_newest(const struct attachment *attachment);
 /* Is there a frame to take in [from, to]? */
@@ -135,6 +149,38 @@ enum attachment_outcome attachment_take_latest(
 /* Unlocks it; any thread. False: it was revoked. */
 bool attachment_give_back(struct attachment *attachment, uint32_t slot, uint64_t generation);
 bool attachment_holds(const struct attachment *attachment, uint32_t slot, uint64_t generation);
+
+/* Has the memfd these seals, and this size? The daemon may be less privileged than this process:
+ * what is not sealed could be cut off under our feet (SIGBUS), or be changed by others. */
+bool memory_sealed(int fd, int seals, uint64_t size);
+
+/* ---- bell.c: sleeping until a frame comes, without the socket ---- */
+
+struct bell;
+
+/* Maps a reader's word of a bell; the fd stays the caller's. `listens` is in its guard. -EBADMSG,
+ * or what mmap says. */
+int bell_map(
+	int fd, uint32_t size, uint32_t offset, _Atomic uint32_t *listens, struct bell **ret_bell);
+void bell_unmap(struct bell *bell); /* NULL is allowed */
+
+/* Can it be slept on? Else messages tell of frames. */
+bool bell_serves(const struct bell *bell);
+/* Frames do not come as messages, but ring; and the other way round. Any thread. */
+void bell_listen(struct bell *bell);
+void bell_stop_listening(struct bell *bell);
+
+enum bell_outcome {
+	BELL_LOOK,    /* there may be a frame, or the time is over */
+	BELL_MESSAGE, /* there may be a message: look at the socket, then for a frame */
+	BELL_QUIET,   /* nothing came for so long: sleep on the socket, then call bell_slept() */
+};
+
+/* Sleeps until there is a message or a frame at the attachment's cursor; `deadline`
+ * (CLOCK_MONOTONIC) 0: does not sleep, NEVER: for ever. enum bell_outcome, or -EINTR. */
+int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *attachment);
+/* So long nothing came at the socket. */
+void bell_slept(struct bell *bell, int64_t time_ns);
 
 /* ---- buffers.c: slots in dma-bufs ---- */
 
@@ -184,8 +230,8 @@ struct event {
 
 /* A queue. If a program does not ask for so long that it is full, the newest entry is replaced. */
 struct events {
-	struct event entries[EVENTS_MAX];
 	unsigned first, count;
+	struct event entries[EVENTS_MAX];
 	/* What the program knows of the camera, or will: ONLINE, OFFLINE, PAUSED or ENDED. */
 	enum camtap_outcome told;
 	char told_text[WIRE_TEXT_SIZE];
@@ -252,9 +298,8 @@ void close_received(int fd);
 
 enum wake_ready {
 	WAKE_SOCKET = 1 << 0,
-	WAKE_DOORBELL = 1 << 1,
-	WAKE_TIMER = 1 << 2,
-	WAKE_EVENT = 1 << 3,
+	WAKE_TIMER = 1 << 1,
+	WAKE_EVENT = 1 << 2,
 };
 
 /* Who is going to wait on the epoll fd. */
@@ -265,9 +310,10 @@ enum wake_for {
 };
 
 struct wake {
+	bool shown; /* the program has the epoll fd, and may sleep on it */
 	int epoll_fd, timer_fd;
 	int64_t timer_at;
-	uint32_t socket_events, doorbell_events; /* as epoll knows them */
+	uint32_t socket_events; /* as epoll knows them */
 };
 
 int wake_init(struct camtap *camera);
@@ -278,6 +324,8 @@ void wake_update(struct camtap *camera, enum wake_for whom);
 /* Waits until something is ready or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for ever).
  * A set of enum wake_ready, 0 if the time is over; or -EINTR. */
 int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline);
+/* The same for camtap_next(), by the bell if there is one that serves. */
+int wake_wait_for_frame(struct camtap *camera, int64_t deadline);
 /* The deadline of a timeout as the public functions take it. */
 int64_t wake_deadline(int timeout_ms);
 
@@ -357,12 +405,20 @@ int list_resolve(struct camtap *camera);
 /* ---- the handle ---- */
 
 struct camtap {
+	/* What each camtap_next() looks at, side by side: a program that sleeps between frames
+	 * finds nothing of this in the cache. */
 	struct leases *leases;
-	struct wake wake;
-	struct camtap_frame *spare; /* allocated, for the next frame */
-	char error_text[WIRE_TEXT_SIZE + ADDRESS_PATH_SIZE];
-	char event_text[WIRE_TEXT_SIZE];
+	enum connection_state state;
+	unsigned owed; /* enum connection_owed */
+	struct connection *connection;
+	struct attachment *reading; /* what frames are taken from */
+	struct attachment *newest;  /* the last one that came; may still be in the queue */
+	int64_t retry_at, offline_at, retry_pause;
 	uint64_t missed;
+	int refused;
+	bool lossless;
+	struct wake wake;
+	struct events events;
 
 	/* settings */
 	char camera[ADDRESS_NAME_MAX + 1];
@@ -370,29 +426,22 @@ struct camtap {
 	char stream[WIRE_STREAM_SIZE];
 	char client_name[WIRE_NAME_SIZE];
 	enum camtap_mode mode;
-	bool want_doorbell;
+	bool want_bell;
 
 	/* connection */
-	enum connection_state state;
 	char path[ADDRESS_PATH_SIZE]; /* of the socket */
-	struct connection *connection;
-	int doorbell; /* -1: none */
-	bool lossless;
 	unsigned max_leases;
 	char name[WIRE_NAME_SIZE]; /* the camera's, as the daemon says */
-	unsigned owed;             /* enum connection_owed */
 	uint64_t ready_epoch;
 	bool was_attached; /* so it is a re-attachment that goes on */
-	int64_t attached_at, retry_at, offline_at, retry_pause;
-	char away_text[WIRE_TEXT_SIZE]; /* why there is no daemon, if it is known */
-	int refused;
-	char refused_text[WIRE_TEXT_SIZE];
+	int64_t attached_at;
+	char away_text[WIRE_TEXT_SIZE];    /* why there is no daemon, if it is known */
+	char refused_text[WIRE_TEXT_SIZE]; /* goes with `refused` */
+	struct attachment *arriving;       /* its BUFFERs are still to come; NULL: none */
 
-	/* frames and events */
-	struct attachment *reading;  /* what frames are taken from */
-	struct attachment *newest;   /* the last one that came; may still be in the queue */
-	struct attachment *arriving; /* its BUFFERs are still to come; NULL: none */
-	struct events events;
+	/* texts for people */
+	char error_text[WIRE_TEXT_SIZE + ADDRESS_PATH_SIZE];
+	char event_text[WIRE_TEXT_SIZE];
 
 	/* status */
 	bool status_wanted;

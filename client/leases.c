@@ -17,7 +17,7 @@ int leases_create(struct leases **ret_leases)
 
 	if (!leases)
 		return -ENOMEM;
-	leases->handle_open = true;
+	leases->references = 1;
 	leases->rearm.fd = -1;
 	leases->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (leases->event_fd < 0) {
@@ -52,10 +52,11 @@ static void destroy(struct leases *leases)
 {
 	pthread_mutex_destroy(&leases->lock);
 	munmap((void *)leases->parent, (size_t)sysconf(_SC_PAGESIZE));
+	free(leases->spare);
 	free(leases);
 }
 
-bool leases_ours(const struct leases *leases)
+HOT bool leases_ours(const struct leases *leases)
 {
 	return *leases->parent;
 }
@@ -74,30 +75,46 @@ static void set_event(struct leases *leases, bool set)
 	leases->event_set = set;
 }
 
+HOT static void unref(struct leases *leases)
+{
+	if (atomic_fetch_sub_explicit(&leases->references, 1, memory_order_acq_rel) == 1)
+		destroy(leases);
+}
+
 void leases_set_max(struct leases *leases, unsigned max)
 {
-	pthread_mutex_lock(&leases->lock);
-	leases->max = max;
-	pthread_mutex_unlock(&leases->lock);
+	atomic_store_explicit(&leases->max, max, memory_order_relaxed);
 }
 
-bool leases_reserve(struct leases *leases)
+/* Only the handle's thread takes any. */
+HOT int leases_take(struct leases *leases, struct camtap_frame **ret_frame)
 {
-	bool room;
+	struct camtap_frame *frame;
 
-	pthread_mutex_lock(&leases->lock);
-	room = leases->held < leases->max;
-	if (room)
-		leases->held++;
-	pthread_mutex_unlock(&leases->lock);
-	return room;
+	if (atomic_load_explicit(&leases->held, memory_order_relaxed) >=
+		atomic_load_explicit(&leases->max, memory_order_relaxed))
+		return -ENOBUFS;
+	frame = atomic_exchange_explicit(&leases->spare, NULL, memory_order_acquire);
+	if (!frame)
+		frame = malloc(sizeof(*frame));
+	if (!frame)
+		return -ENOMEM;
+	atomic_fetch_add_explicit(&leases->held, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&leases->references, 1, memory_order_relaxed);
+	*ret_frame = frame;
+	return 0;
 }
 
-/* Lets frames wake the program again. */
+/* Lets frames wake the program again. False: there is one already, or there may be. */
 static bool rearm(struct leases_rearm *rearm)
 {
 	struct epoll_event event = {.events = rearm->events, .data.u32 = rearm->ready};
+	const struct attachment *attachment = rearm->attachment;
 
+	if (attachment) {
+		bell_stop_listening(attachment->bell);
+		return attachment_newest(attachment) < attachment->cursor;
+	}
 	if (rearm->fd < 0 || epoll_ctl(rearm->epoll_fd, EPOLL_CTL_MOD, rearm->fd, &event) < 0)
 		return false;
 	rearm->fd = -1;
@@ -105,33 +122,44 @@ static bool rearm(struct leases_rearm *rearm)
 	return true;
 }
 
-bool leases_set_rearm(struct leases *leases, int epoll_fd, int fd, uint32_t events, uint32_t ready)
+bool leases_set_rearm(struct leases *leases, const struct leases_rearm *wanted)
 {
+	struct attachment *before;
 	bool done;
 
 	pthread_mutex_lock(&leases->lock);
 	done = leases->rearm.done;
-	leases->rearm = (struct leases_rearm){
-		.epoll_fd = epoll_fd, .fd = fd, .events = events, .ready = ready};
+	before = leases->rearm.attachment;
+	leases->rearm = wanted ? *wanted : (struct leases_rearm){.fd = -1};
 	pthread_mutex_unlock(&leases->lock);
+	attachment_unref(before);
 	return done;
 }
 
-void leases_give_back(struct leases *leases)
+HOT static bool at_limit(const struct leases *leases)
 {
-	bool last;
+	unsigned max = atomic_load_explicit(&leases->max, memory_order_relaxed);
 
-	pthread_mutex_lock(&leases->lock);
-	leases->held--;
-	if (leases->blocked && leases->held < leases->max) {
-		leases->blocked = false;
-		if (leases->pending || !rearm(&leases->rearm))
-			set_event(leases, true);
+	return max > 0 && atomic_load(&leases->held) >= max;
+}
+
+/* `held` and `blocked` are written before the other one is read, here and in leases_update(), all
+ * of it sequentially consistent: either this sees that the program is blocked, or that saw that it
+ * need not be. */
+HOT void leases_give_back(struct leases *leases, struct camtap_frame *frame)
+{
+	free(atomic_exchange_explicit(&leases->spare, frame, memory_order_acq_rel));
+	atomic_fetch_sub(&leases->held, 1);
+	if (atomic_load(&leases->blocked)) {
+		pthread_mutex_lock(&leases->lock);
+		if (leases->blocked && !at_limit(leases)) {
+			leases->blocked = false;
+			if (leases->pending || !rearm(&leases->rearm))
+				set_event(leases, true);
+		}
+		pthread_mutex_unlock(&leases->lock);
 	}
-	last = leases->held == 0 && !leases->handle_open;
-	pthread_mutex_unlock(&leases->lock);
-	if (last)
-		destroy(leases);
+	unref(leases);
 }
 
 bool leases_update(struct leases *leases, bool always, bool below_limit)
@@ -139,8 +167,10 @@ bool leases_update(struct leases *leases, bool always, bool below_limit)
 	bool blocked;
 
 	pthread_mutex_lock(&leases->lock);
-	blocked = leases->max > 0 && leases->held >= leases->max;
-	leases->blocked = blocked;
+	atomic_store(&leases->blocked, true);
+	blocked = at_limit(leases);
+	if (!blocked)
+		atomic_store(&leases->blocked, false);
 	leases->pending = below_limit;
 	set_event(leases, always || (below_limit && !blocked));
 	pthread_mutex_unlock(&leases->lock);
@@ -149,15 +179,10 @@ bool leases_update(struct leases *leases, bool always, bool below_limit)
 
 void leases_close(struct leases *leases)
 {
-	bool last;
-
+	(void)leases_set_rearm(leases, NULL);
 	pthread_mutex_lock(&leases->lock);
 	close(leases->event_fd);
 	leases->event_fd = -1;
-	leases->rearm.fd = -1;
-	leases->handle_open = false;
-	last = leases->held == 0;
 	pthread_mutex_unlock(&leases->lock);
-	if (last)
-		destroy(leases);
+	unref(leases);
 }

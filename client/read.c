@@ -4,17 +4,17 @@
 #include "trace.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* A frame of the attachment that is being read, up to position `limit`; CAMTAP_TRY_AGAIN: there is
  * none. */
-static int read_frame(
+HOT static int read_frame(
 	struct camtap *camera, uint64_t limit, bool latest, struct camtap_frame **ret_frame)
 {
 	struct attachment *reading = camera->reading;
 	enum attachment_outcome outcome;
 	struct camtap_frame *frame;
 	uint64_t newest;
+	int error;
 
 	if (!reading)
 		return CAMTAP_TRY_AGAIN;
@@ -24,28 +24,23 @@ static int read_frame(
 	if (reading->cursor > newest)
 		return CAMTAP_TRY_AGAIN;
 	/* First what may fail, so that no frame is lost by it. */
-	if (!camera->spare) {
-		camera->spare = calloc(1, sizeof(*camera->spare));
-		if (!camera->spare)
-			return camera_fail(camera, -ENOMEM, "no memory");
-	}
-	if (!leases_reserve(camera->leases)) {
-		if (!attachment_available(reading, reading->cursor, newest))
-			return CAMTAP_TRY_AGAIN;
-		return camera_fail(camera, -ENOBUFS,
+	error = leases_take(camera->leases, &frame);
+	if (error == -ENOBUFS && !attachment_available(reading, reading->cursor, newest))
+		return CAMTAP_TRY_AGAIN;
+	if (error == -ENOBUFS)
+		return camera_fail(camera, error,
 			"%u frames are held, as many as camtapd allows (max_leases): release one "
 			"before you ask for the next",
 			camera->max_leases);
-	}
-	frame = camera->spare;
+	if (error < 0)
+		return camera_fail(camera, error, "no memory");
 	outcome = latest ? attachment_take_latest(reading, limit, frame)
 			 : attachment_take_next(reading, newest, frame);
 	if (outcome != ATTACHMENT_TAKEN) {
-		leases_give_back(camera->leases);
+		leases_give_back(camera->leases, frame);
 		return CAMTAP_TRY_AGAIN;
 	}
 
-	camera->spare = NULL;
 	frame->leases = camera->leases;
 	frame->attachment = attachment_ref(reading);
 	frame->missed = 0;
@@ -70,7 +65,7 @@ static int read_frame(
 }
 
 /* What there is, without waiting. */
-static int take(struct camtap *camera, struct camtap_frame **ret_frame, bool latest)
+HOT static int take(struct camtap *camera, struct camtap_frame **ret_frame, bool latest)
 {
 	for (;;) {
 		const struct event *head = events_head(camera);
@@ -90,7 +85,8 @@ static int take(struct camtap *camera, struct camtap_frame **ret_frame, bool lat
 	return CAMTAP_TRY_AGAIN;
 }
 
-static int next(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms, bool latest)
+HOT static int next(
+	struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms, bool latest)
 {
 	int64_t deadline = wake_deadline(timeout_ms), until = 0;
 	int outcome;
@@ -102,7 +98,7 @@ static int next(struct camtap *camera, struct camtap_frame **ret_frame, int time
 
 	/* Once without waiting, to see what is there; then as long as is wanted. */
 	for (;; until = deadline) {
-		int ready = wake_wait(camera, WAKE_FOR_NEXT, until);
+		int ready = wake_wait_for_frame(camera, until);
 
 		if (ready < 0) {
 			outcome = camera_fail(camera, ready,
@@ -114,11 +110,12 @@ static int next(struct camtap *camera, struct camtap_frame **ret_frame, int time
 		if (outcome != CAMTAP_TRY_AGAIN || (deadline != NEVER && now_ns() >= deadline))
 			break;
 	}
-	wake_update(camera, WAKE_FOR_PROGRAM);
+	if (camera->wake.shown)
+		wake_update(camera, WAKE_FOR_PROGRAM);
 	return outcome;
 }
 
-int camtap_next(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms)
+HOT int camtap_next(struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms)
 {
 	return next(camera, ret_frame, timeout_ms, false);
 }

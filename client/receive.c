@@ -60,23 +60,6 @@ static void close_fds(const struct incoming *message)
 	}
 }
 
-static int take_doorbell(struct camtap *camera, struct incoming *message)
-{
-	struct stat stat;
-	int error, fd;
-
-	if (message->fd_count < 1 || fstat(message->fds[0], &stat) < 0 || !S_ISSOCK(stat.st_mode))
-		return -EBADMSG;
-	fd = take_fd(message, 0);
-	error = wake_watch(camera, WAKE_DOORBELL, fd);
-	if (error < 0) {
-		close_received(fd);
-		return error;
-	}
-	camera->doorbell = fd;
-	return 0;
-}
-
 static void on_welcome(struct camtap *camera, struct incoming *message)
 {
 	struct wire_welcome welcome;
@@ -92,14 +75,6 @@ static void on_welcome(struct camtap *camera, struct incoming *message)
 		connection_break_off(
 			camera, -EPROTO, "camtapd breaks the protocol: a version nobody offered");
 		return;
-	}
-	if (welcome.features & WIRE_FEATURE_DOORBELL) {
-		error = take_doorbell(camera, message);
-		if (error < 0) {
-			connection_break_off(camera, -EPROTO, "camtapd's doorbell is of no use: %s",
-				strerror(-error));
-			return;
-		}
 	}
 	camera->state = CONNECTION_ATTACHED;
 	camera->attached_at = now_ns();
@@ -132,15 +107,16 @@ static void on_format(struct camtap *camera, struct incoming *message)
 	int error = message_unpack(
 		message->buffer, message->length, FORMAT_SIZE_MIN, &format, sizeof(format));
 
-	if (error < 0 || camera->state != CONNECTION_ATTACHED || message->fd_count < 2) {
+	if (error < 0 || camera->state != CONNECTION_ATTACHED ||
+		message->fd_count < (format.bell_size > 0 ? 3 : 2)) {
 		connection_break_off(
 			camera, -EPROTO, "camtapd breaks the protocol: a wrong FORMAT");
 		return;
 	}
 	if (camera->mode == CAMTAP_MODE_OBSERVE)
 		return;
-	error = attachment_create(
-		camera->connection, &format, message->fds[0], message->fds[1], &attachment, &why);
+	error = attachment_create(camera->connection, &format, message->fds[0], message->fds[1],
+		format.bell_size > 0 ? message->fds[2] : -1, &attachment, &why);
 	if (error < 0) {
 		connection_break_off(camera, error == -EBADMSG ? -EPROTO : error,
 			"camtapd cannot be trusted or understood: %s: %s", why, strerror(-error));

@@ -24,37 +24,23 @@ int64_t wake_deadline(int timeout_ms)
 	return timeout_ms == 0 ? 0 : now_ns() + timeout_ms * NS_PER_MS;
 }
 
-static uint32_t *events_of(struct wake *wake, enum wake_ready which)
-{
-	return which == WAKE_SOCKET ? &wake->socket_events : &wake->doorbell_events;
-}
-
 int wake_watch(struct camtap *camera, enum wake_ready which, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = which};
 
 	if (epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		return -errno;
-	*events_of(&camera->wake, which) = EPOLLIN;
+	if (which == WAKE_SOCKET)
+		camera->wake.socket_events = EPOLLIN;
 	return 0;
 }
 
 void wake_unwatch(struct camtap *camera, int fd)
 {
 	/* What a release would do to this fd, it must not do to the next one of that number. */
-	(void)leases_set_rearm(camera->leases, -1, -1, 0, 0);
+	(void)leases_set_rearm(camera->leases, NULL);
 	/* Closing would not do: a forked child may have the fd, too. */
 	(void)epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-}
-
-/* Hang-ups are always reported, whatever the events. */
-static void change(struct camtap *camera, enum wake_ready which, int fd, uint32_t events)
-{
-	struct epoll_event event = {.events = events, .data.u32 = which};
-	uint32_t *current = events_of(&camera->wake, which);
-
-	if (*current != events && epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
-		*current = events;
 }
 
 int wake_init(struct camtap *camera)
@@ -107,42 +93,67 @@ static void set_timer(struct wake *wake, int64_t deadline)
 		wake->timer_at = deadline;
 }
 
-/* What epoll is to look at: at the limit frames wake nobody, until a release says so. Without a
- * doorbell that goes for all that the daemon says: messages cannot be told apart without reading
- * them. */
-static void watch(struct camtap *camera, bool deaf)
+/* What epoll is to look for at the socket; hang-ups are always reported. */
+static void watch_socket(struct camtap *camera, uint32_t events)
 {
+	struct epoll_event event = {.events = events, .data.u32 = WAKE_SOCKET};
 	struct wake *wake = &camera->wake;
-	bool doorbell = camera->doorbell >= 0;
-	enum wake_ready which = doorbell ? WAKE_DOORBELL : WAKE_SOCKET;
-	uint32_t socket_events = EPOLLIN | (camera->owed ? EPOLLOUT : 0);
-	uint32_t *current = events_of(wake, which);
-	int fd = doorbell ? camera->doorbell : camera->connection->socket;
 
-	/* A release in another thread may have changed it meanwhile: so the promise to do so is
-	 * taken back first, and given again last. */
-	if (leases_set_rearm(camera->leases, -1, -1, 0, 0))
-		*current |= EPOLLIN;
-	if (doorbell) {
-		change(camera, WAKE_SOCKET, camera->connection->socket, socket_events);
-		change(camera, WAKE_DOORBELL, fd, deaf ? 0 : EPOLLIN);
+	if (wake->socket_events != events &&
+		epoll_ctl(wake->epoll_fd, EPOLL_CTL_MOD, camera->connection->socket, &event) == 0)
+		wake->socket_events = events;
+}
+
+/* From now on frames wake nobody, until a release says so (or, by_release false, the next update).
+ * Without a bell that goes for all that the daemon says: messages cannot be told apart without
+ * reading them. */
+static void be_deaf(struct camtap *camera, struct bell *bell, bool by_release)
+{
+	struct leases_rearm rearm = {.fd = -1};
+
+	if (bell) {
+		bell_listen(bell); /* and nobody hears it */
+		rearm.attachment = by_release ? attachment_ref(camera->reading) : NULL;
 	} else {
-		change(camera, WAKE_SOCKET, fd,
-			deaf ? socket_events & ~(uint32_t)EPOLLIN : socket_events);
+		rearm.epoll_fd = camera->wake.epoll_fd;
+		rearm.fd = camera->connection->socket;
+		rearm.events = camera->wake.socket_events | EPOLLIN;
+		rearm.ready = WAKE_SOCKET;
+		watch_socket(camera, camera->wake.socket_events & ~(uint32_t)EPOLLIN);
 	}
-	if (deaf)
-		(void)leases_set_rearm(
-			camera->leases, wake->epoll_fd, fd, *current | EPOLLIN, which);
+	if (by_release)
+		(void)leases_set_rearm(camera->leases, &rearm);
+}
+
+/* The bell of the connection and the pool that are read. */
+HOT static struct bell *current_bell(const struct camtap *camera)
+{
+	const struct attachment *reading = camera->reading;
+
+	return reading && reading == camera->newest && reading->bell &&
+			       reading->connection == camera->connection &&
+			       attachment_linked(reading) && bell_serves(reading->bell)
+		       ? reading->bell
+		       : NULL;
 }
 
 void wake_update(struct camtap *camera, enum wake_for whom)
 {
 	const struct event *head = events_head(camera);
 	const struct attachment *reading = camera->reading;
+	struct bell *bell = current_bell(camera);
 	/* until FORMAT has come, there is something to answer */
 	bool linked = camera->newest && camera->newest->connection == camera->connection;
-	bool frame = false, deaf = false, always;
+	bool frame = false, deaf, always;
 
+	/* A release in another thread may have changed it meanwhile: so the promise to do so is
+	 * taken back first, and given again last. */
+	if (leases_set_rearm(camera->leases, NULL))
+		camera->wake.socket_events |= EPOLLIN;
+	if (reading && reading->bell) /* before the look: what comes after it comes as a message */
+		bell_stop_listening(reading->bell);
+	if (camera->connection)
+		watch_socket(camera, EPOLLIN | (camera->owed ? EPOLLOUT : 0));
 	if (reading) {
 		uint64_t to = attachment_newest(reading);
 
@@ -153,12 +164,12 @@ void wake_update(struct camtap *camera, enum wake_for whom)
 	always = !frame && (head || camera->refused < 0);
 	if (whom == WAKE_FOR_STATUS) {
 		(void)leases_update(camera->leases, false, false);
-		deaf = camera->doorbell >= 0;
+		deaf = bell;
 	} else {
 		deaf = leases_update(camera->leases, always, frame) && whom == WAKE_FOR_PROGRAM;
 	}
-	if (camera->connection)
-		watch(camera, deaf && linked);
+	if (camera->connection && deaf && linked)
+		be_deaf(camera, bell, whom == WAKE_FOR_PROGRAM);
 	set_timer(&camera->wake, connection_deadline(camera));
 }
 
@@ -193,5 +204,29 @@ int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline)
 		return -errno;
 	for (int i = 0; i < count; i++)
 		ready |= (int)events[i].data.u32;
+	return ready;
+}
+
+HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline)
+{
+	struct bell *bell = NULL;
+	int64_t since;
+	int outcome = BELL_LOOK, ready;
+
+	if (!camera->wake.shown && camera->state == CONNECTION_ATTACHED && camera->owed == 0 &&
+		!events_head(camera))
+		bell = current_bell(camera);
+	if (!bell)
+		return wake_wait(camera, WAKE_FOR_NEXT, deadline);
+	outcome = bell_wait(bell, deadline, camera->reading);
+	if (outcome < 0)
+		return outcome;
+	if (outcome == BELL_LOOK)
+		return 0;
+	if (outcome == BELL_MESSAGE)
+		return wake_wait(camera, WAKE_FOR_NEXT, 0);
+	since = now_ns();
+	ready = wake_wait(camera, WAKE_FOR_NEXT, deadline);
+	bell_slept(bell, now_ns() - since);
 	return ready;
 }

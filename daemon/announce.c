@@ -2,6 +2,7 @@
 #include "announce.h"
 
 #include "clock.h"
+#include "hot.h"
 #include "message.h"
 
 #include <errno.h>
@@ -22,8 +23,11 @@
 int announcer_init(struct announcer *announcer, uint32_t target_max, int64_t unit_ns)
 {
 	announcer->targets = calloc(target_max, sizeof *announcer->targets);
-	if (announcer->targets == NULL)
+	announcer->bells = calloc(target_max, sizeof(struct bell *));
+	if (announcer->targets == NULL || announcer->bells == NULL) {
+		announcer_finish(announcer);
 		return -ENOMEM;
+	}
 	announcer->target_count = 0;
 	announcer->target_max = target_max;
 	announcer->unit_ns = unit_ns;
@@ -33,16 +37,7 @@ int announcer_init(struct announcer *announcer, uint32_t target_max, int64_t uni
 void announcer_finish(struct announcer *announcer)
 {
 	free(announcer->targets);
-}
-
-bool announce_one(struct announce_target *target, const struct wire_frame *frame)
-{
-	int error;
-
-	if (target->doorbell) /* EPIPE: the server thread sees the hang-up */
-		return send(target->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno != EAGAIN;
-	error = message_send(target->fd, &frame->header, NULL, 0);
-	return error != -EAGAIN && error != -ENOBUFS;
+	free(announcer->bells);
 }
 
 static int compare_costs(const void *a, const void *b)
@@ -86,22 +81,35 @@ int64_t announce_budget(int64_t unit_ns, uint32_t target_count)
 	return share < budget ? share : budget;
 }
 
-/* Rings, and says what it cost: by the clock, or, if that was dear the last time, in CPU time. */
-static bool ring(struct announce_target *target, const struct wire_frame *frame, int64_t *clock_ns)
+/* False: there is no room. */
+HOT static bool send_frame(const struct announce_target *target, const struct wire_frame *frame)
+{
+	int error;
+
+	if (target->byte)
+		return send(target->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno != EAGAIN;
+	/* EPIPE: the server thread sees the hang-up */
+	error = message_send(target->fd, &frame->header, NULL, 0);
+	return error != -EAGAIN && error != -ENOBUFS;
+}
+
+/* Sends, and says what it cost: by the clock, or, if that was dear the last time, in CPU time. */
+HOT static bool send_to(
+	struct announce_target *target, const struct wire_frame *frame, int64_t *clock_ns)
 {
 	int64_t cpu_before = target->flagged ? clock_read(CLOCK_THREAD_CPUTIME_ID) : 0;
-	bool rung = announce_one(target, frame);
+	bool sent = send_frame(target, frame);
 	int64_t after = clock_now();
 
 	/* without room nobody was woken, so that cannot have cost anything */
-	if (!rung)
+	if (!sent)
 		target->cost_ns = 0;
 	else if (target->flagged)
 		target->cost_ns = clock_read(CLOCK_THREAD_CPUTIME_ID) - cpu_before;
 	else
 		target->cost_ns = after - *clock_ns;
 	*clock_ns = after;
-	return rung;
+	return sent;
 }
 
 /* Flags who was over budget, and suspects who was so when it was measured. True: there is a new
@@ -123,20 +131,47 @@ static bool judge(struct announcer *announcer, int64_t budget_ns)
 	return found;
 }
 
-enum announce_outcome announce(
+/* Rings for all who listen. */
+HOT static void ring(struct announcer *announcer, int64_t *clock_ns)
+{
+	uint32_t bell_count = 0;
+
+	/* The frame before the looks: proto/bell-word.h. */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < announcer->target_count; i++) {
+		struct announce_target *target = announcer->targets[i];
+
+		target->rung = target->listens != NULL &&
+			       atomic_load_explicit(target->listens, memory_order_relaxed) ==
+				       BELL_LISTENS &&
+			       !bell_is_closed(&target->place);
+		if (target->rung && bell_expect(&target->place))
+			announcer->bells[bell_count++] = target->place.bell;
+	}
+	for (uint32_t i = 0; i < bell_count; i++)
+		bell_ring(announcer->bells[i], announcer->unit_ns, clock_ns);
+}
+
+HOT enum announce_outcome announce(
 	struct announcer *announcer, const struct wire_frame *frame, uint64_t *missed)
 {
 	uint32_t count = announcer->target_count;
-	int64_t start = clock_now(), now = start, worst = 0;
+	int64_t now = clock_now(), start, worst = 0;
 	bool flagged = false;
 
+	ring(announcer, &now);
+	start = now;
 	for (uint32_t i = 0; i < count; i++) {
 		struct announce_target *target = announcer->targets[i];
 
+		if (target->rung) {
+			target->cost_ns = 0;
+			continue;
+		}
 		flagged = flagged || target->flagged;
 		if (atomic_load_explicit(&target->suspect, memory_order_relaxed)) {
 			target->cost_ns = 0;
-		} else if (ring(target, frame, &now)) {
+		} else if (send_to(target, frame, &now)) {
 			if (target->cost_ns > worst)
 				worst = target->cost_ns;
 			continue;

@@ -2,6 +2,7 @@
 #include "capture.h"
 
 #include "clock.h"
+#include "hot.h"
 #include "log.h"
 #include "message.h"
 #include "options.h"
@@ -40,7 +41,7 @@ static void look(struct camera *camera)
 
 /* Sleeps until the server thread wants something, the source is ready (true), or the deadline has
  * passed. */
-static bool sleep_until(struct camera *camera, int fd, short events, int64_t deadline_ns)
+HOT static bool sleep_until(struct camera *camera, int fd, short events, int64_t deadline_ns)
 {
 	struct pollfd fds[2] = {
 		{.fd = camera->wake_fd, .events = POLLIN}, {.fd = fd, .events = events}};
@@ -57,7 +58,7 @@ static bool sleep_until(struct camera *camera, int fd, short events, int64_t dea
 	return fds[1].revents != 0;
 }
 
-static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
+HOT static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
 {
 	struct source_wait wait = {.fd = -1, .deadline_ns = INT64_MAX};
 
@@ -111,7 +112,7 @@ static int supply(struct camera *camera)
 	return give_slots(camera, slots, count);
 }
 
-static void describe(
+HOT static void describe(
 	const struct camera *camera, const struct source_frame *from, struct pool_frame *ret_frame)
 {
 	const struct pool_format *format = &camera->format.format;
@@ -149,7 +150,7 @@ static void describe(
 }
 
 /* One frame: publish it, give the source its next slot, then announce. */
-static int deliver(struct camera *camera, const struct source_frame *from)
+HOT static int deliver(struct camera *camera, const struct source_frame *from)
 {
 	struct stream_publication publication;
 	uint32_t slots[POOL_SLOTS_MAX], count;
@@ -182,7 +183,7 @@ static int deliver_damaged(struct camera *camera, const struct source_frame *fra
 }
 
 /* The source has given a frame, good or bad: it is there again, if it was missing. */
-static void note_life(struct camera *camera, const struct source_frame *frame)
+HOT static void note_life(struct camera *camera, const struct source_frame *frame)
 {
 	trace_dequeue(frame->slot, frame->sequence, frame->capture_time_ns, frame->damage);
 	camera->alive_ns = clock_now();
@@ -197,7 +198,7 @@ static void note_life(struct camera *camera, const struct source_frame *frame)
 
 /* How long a device may be silent, in ns: stall_timeout, but some frames' time in any case; 0: for
  * ever. */
-static int64_t patience(const struct camera *camera)
+HOT static int64_t patience(const struct camera *camera)
 {
 	const struct pool_format *format = &camera->format.format;
 	int64_t timeout = (int64_t)camera->tuning.stall_timeout_ns, frames = 0;
@@ -211,7 +212,7 @@ static int64_t patience(const struct camera *camera)
 }
 
 /* INT64_MAX: it may be silent, or has no slot to fill. */
-static int64_t stall_deadline(const struct camera *camera)
+HOT static int64_t stall_deadline(const struct camera *camera)
 {
 	int64_t timeout = patience(camera);
 
@@ -221,7 +222,7 @@ static int64_t stall_deadline(const struct camera *camera)
 }
 
 /* False: nobody has read for idle_timeout. */
-static bool still_wanted(struct camera *camera)
+HOT static bool still_wanted(struct camera *camera)
 {
 	const struct source_ops *ops = camera->source->ops;
 
@@ -245,7 +246,7 @@ enum stream_outcome {
 };
 
 /* Takes frames for as long as they come and are wanted. */
-static enum stream_outcome stream(struct camera *camera, int *ret_error)
+HOT static enum stream_outcome stream(struct camera *camera, int *ret_error)
 {
 	struct source *source = camera->source;
 	struct source_frame frame;

@@ -50,6 +50,9 @@ int client_send(
 	int error = message_send(client->socket, message, fds, fd_count);
 
 	client_look_at_cost(client, before);
+	/* not within that: others of the same user can make this dear */
+	if (error == 0 && client->reader.target.place.bell != NULL)
+		bell_tell(&client->reader.target.place, client->server->send_unit_ns);
 	return error;
 }
 
@@ -57,27 +60,22 @@ static int send_welcome(struct client *client)
 {
 	struct wire_welcome welcome = {.version = WIRE_VERSION_MAX};
 	const struct options *options = client->server->options;
-	bool doorbell = client->doorbell[0] >= 0;
-	int error;
 
 	message_init(&welcome.header, WIRE_WELCOME, sizeof welcome);
 	welcome.max_leases = options->max_leases;
-	welcome.features = (doorbell ? WIRE_FEATURE_DOORBELL : 0) |
+	welcome.features = (client->reader.target.place.bell != NULL ? WIRE_FEATURE_BELL : 0) |
 			   (client->server->source->exports ? WIRE_FEATURE_DMABUF : 0) |
 			   (client->controls.granted ? WIRE_FEATURE_CONTROLS : 0) |
 			   (client->pause.granted ? WIRE_FEATURE_PAUSE : 0);
 	welcome.mode = client->mode;
 	snprintf(welcome.camera, sizeof welcome.camera, "%s", options->name);
-	error = client_send(client, &welcome.header, client->doorbell, doorbell ? 1 : 0);
-	if (error == 0 && doorbell) {
-		close(client->doorbell[0]); /* the client has its own now */
-		client->doorbell[0] = -1;
-	}
-	return error;
+	return client_send(client, &welcome.header, NULL, 0);
 }
 
 static int send_format(struct client *client)
 {
+	const struct bell_place *place = &client->reader.target.place;
+	bool bell = place->bell != NULL && !bell_is_closed(place);
 	struct pool *pool = client->pool;
 	struct wire_format format = {.epoch = pool->header->epoch,
 		.pool_size = pool->size,
@@ -85,13 +83,25 @@ static int send_format(struct client *client)
 		.guard_stride = GUARD_STRIDE,
 		.slot_count = pool->slot_count,
 		.lease_min_ns = pool->lease_min_ns};
-	int fds[2] = {pool_open_description(pool), client->guard.fd};
+	int fds[3] = {pool_open_description(pool), client->guard.fd, -1};
 	int error;
 
 	if (fds[0] < 0)
 		return fds[0];
+	if (bell) {
+		fds[2] = bell_open_description(place->bell);
+		if (fds[2] < 0) {
+			error = fds[2];
+			goto close_pool;
+		}
+		format.bell_size = (uint32_t)bell_size();
+		format.bell_offset = (uint32_t)bell_offset(place);
+	}
 	message_init(&format.header, WIRE_FORMAT, sizeof format);
-	error = client_send(client, &format.header, fds, 2);
+	error = client_send(client, &format.header, fds, bell ? 3 : 2);
+	if (bell)
+		close(fds[2]);
+close_pool:
 	close(fds[0]);
 	return error;
 }

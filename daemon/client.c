@@ -26,6 +26,7 @@ void client_forget_pool(struct client *client)
 {
 	guard_memory_discard(&client->guard, client->server->reaper);
 	client->reader.pool.words = NULL;
+	client->reader.target.listens = NULL;
 	client->pool = NULL;
 	client->ready = false;
 	client->owed &= ~(uint32_t)(CLIENT_OWED_FORMAT | CLIENT_OWED_BUFFERS);
@@ -63,22 +64,6 @@ void client_tell_source(struct client *client)
 static void say_no(struct client *client, enum wire_code code, const char *text)
 {
 	client_close(client, code, "%s", text);
-}
-
-static int make_doorbell(struct client *client)
-{
-	int least = 1; /* the kernel makes its minimum of it: a few bells are enough for one who
-			  sleeps */
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, client->doorbell) <
-		0) {
-		client->doorbell[0] = client->doorbell[1] = -1;
-		return -errno;
-	}
-	(void)setsockopt(client->doorbell[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
-	/* one way only: nothing that a client sends, fds least of all, can pile up here */
-	(void)shutdown(client->doorbell[1], SHUT_RD);
-	return 0;
 }
 
 bool client_check_access(struct client *client)
@@ -148,16 +133,11 @@ static void on_hello(struct client *client, const void *buffer, size_t length)
 			return;
 		}
 	}
-	if (hello.features & WIRE_FEATURE_DOORBELL && client->mode != WIRE_MODE_OBSERVE &&
-		make_doorbell(client) < 0) {
-		say_no(client, WIRE_CODE_INTERNAL, "no file descriptors left for a doorbell");
-		return;
-	}
+	if (hello.features & WIRE_FEATURE_BELL && client->mode != WIRE_MODE_OBSERVE)
+		bell_join(&client->stream->bells, client->peer.uid, &client->reader.target.place);
 	client->controls.granted = hello.features & WIRE_FEATURE_CONTROLS;
 	client->pause.granted = hello.features & WIRE_FEATURE_PAUSE;
-	client->reader.target.doorbell = client->doorbell[1] >= 0;
-	client->reader.target.fd =
-		client->reader.target.doorbell ? client->doorbell[1] : client->socket;
+	client->reader.target.fd = client->socket;
 	client->reader.pool.uid = client->peer.uid;
 	client->reader.pool.lossless = client->mode == WIRE_MODE_LOSSLESS;
 	client->hello_timer = sd_event_source_disable_unref(client->hello_timer);
@@ -184,24 +164,28 @@ static void clear(struct client *client)
 	if (client->ready) {
 		client->ready = false;
 		client->reader.pool.words = client->guard.base;
+		if (client->reader.target.place.bell != NULL)
+			client->reader.target.listens =
+				(const _Atomic uint32_t *)(client->guard.base +
+							   (size_t)client->pool->slot_count *
+								   GUARD_STRIDE);
 		if (!stream_link(stream, client->pool, &client->reader))
 			return; /* that epoch is over; the next FORMAT is on its way */
 	}
 	if (client->pool != NULL && client->reader.pool.words != NULL &&
 		stream_newest(stream, &newest) && newest.epoch == client->pool->header->epoch)
-		(void)announce_one(&client->reader.target, &newest);
+		(void)client_send(client, &newest.header, NULL, 0);
 	client_flush(client); /* what was kept from it */
 }
 
 void client_probe(struct client *client)
 {
-	struct announce_target *target = &client->reader.target;
 	const struct server *server = client->server;
 	int64_t before = clock_read(CLOCK_THREAD_CPUTIME_ID), cost;
 	bool rung;
 
 	/* SOURCE changes nothing if the client knows that already */
-	rung = target->doorbell ? announce_one(target, NULL) : client_send_source(client) == 0;
+	rung = client_send_source(client) == 0;
 	cost = clock_read(CLOCK_THREAD_CPUTIME_ID) - before;
 	/* without room it was not woken: that neither clears nor counts, unless it happens again
 	 * and again */
@@ -371,11 +355,12 @@ static int on_hello_timeout(sd_event_source *source, uint64_t usec, void *userda
 static void on_released(struct stream_reader *reader)
 {
 	struct client *client = (struct client *)((char *)reader - offsetof(struct client, reader));
-	int fds[4] = {client->socket, client->doorbell[0], client->doorbell[1], client->peer.pidfd};
+	int fds[2] = {client->socket, client->peer.pidfd};
 
+	bell_leave(&client->stream->bells, &client->reader.target.place, client->server->reaper);
 	server_leave_stream(client->server, client->stream);
 	guard_memory_discard(&client->guard, client->server->reaper);
-	reaper_close(client->server->reaper, fds, 4, client);
+	reaper_close(client->server->reaper, fds, 2, client);
 }
 
 int client_create(struct server *server, int socket, struct client **ret_client)
@@ -391,7 +376,6 @@ int client_create(struct server *server, int socket, struct client **ret_client)
 	client->socket = socket;
 	client->stream = camera_stream(server->camera);
 	client->reader.on_released = on_released;
-	client->doorbell[0] = client->doorbell[1] = -1;
 	client->since_realtime_ns = clock_read(CLOCK_REALTIME);
 	client->since_ns = client->flood_window_ns = clock_now();
 	error = peer_init(&client->peer, socket);
@@ -472,7 +456,7 @@ void client_close(struct client *client, enum wire_code code, const char *format
 	if (code == WIRE_CODE_PROTOCOL || code == WIRE_CODE_OVERHOLD || code == WIRE_CODE_SLOW_WAKE)
 		client->server->expelled[code]++;
 	client_log_closed(client, code, bye.text);
-	(void)message_send(client->socket, &bye.header, NULL, 0); /* a full queue hears nothing */
+	(void)client_send(client, &bye.header, NULL, 0); /* a full queue hears nothing */
 	leave(client);
 }
 

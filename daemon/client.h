@@ -71,7 +71,6 @@ struct client {
 	bool quiet; /* refused as others were before it: that is logged once */
 
 	int socket;
-	int doorbell[2]; /* the client's end, until WELCOME is sent, and ours; -1 */
 	sd_event_source *io, *exit, *hello_timer, *retry_timer;
 	uint32_t owed;           /* enum client_owed */
 	uint64_t retry_usec;     /* the last pause of retry_timer */

@@ -616,7 +616,7 @@ static struct input *input_create(struct converter *converter, struct pool *pool
 	input->reader.pool.uid = getuid();
 	input->reader.pool.lossless = converter->lossless;
 	input->reader.target.fd = converter->bell[1];
-	input->reader.target.doorbell = true;
+	input->reader.target.byte = true;
 	input->reader.target.patient = true; /* what it skips, it counts itself */
 	input->reader.stands_for = &input->readers;
 	input->reader.on_released = on_released;

@@ -2,6 +2,7 @@
 #include "guard-memory.h"
 
 #include "guard.h"
+#include "memory-file.h"
 #include "reaper.h"
 
 #include <errno.h>
@@ -10,9 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -20,15 +18,13 @@
 int guard_memory_create(uint32_t slot_count, struct guard_memory *ret_memory)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	struct guard_memory memory = {.size = (size_t)slot_count * GUARD_STRIDE};
+	struct guard_memory memory = {.size = ((size_t)slot_count + 1) * GUARD_STRIDE};
 	int error;
 
 	memory.size = (memory.size + page_size - 1) / page_size * page_size;
-	memory.fd = memfd_create("camtap-guard", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	if (memory.fd < 0 && errno == EINVAL)
-		memory.fd = memfd_create("camtap-guard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	memory.fd = memory_file_create("camtap-guard");
 	if (memory.fd < 0)
-		return -errno;
+		return memory.fd;
 	if (ftruncate(memory.fd, (off_t)memory.size) < 0 ||
 		fcntl(memory.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
 		error = -errno;

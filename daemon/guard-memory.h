@@ -32,7 +32,8 @@ struct guard_memory {
 	size_t size;   /* bytes */
 };
 
-/* Makes a guard of `slot_count` words, all zero: no word can be taken. */
+/* Makes a guard of `slot_count` words, and one more for enum bell_listens; all zero: no word can be
+ * taken. */
 int guard_memory_create(uint32_t slot_count, struct guard_memory *ret_memory);
 /* After READY. -EPERM: the client has not sealed it. */
 int guard_memory_lock(struct guard_memory *memory);

@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "headroom.h"
+#include "memory-file.h"
 #include "pool.h"
 
 #include <errno.h>
@@ -98,28 +99,9 @@ int pool_plan_init(struct pool_plan *ret_plan, const struct pool_format *format,
 	return 0;
 }
 
-static int memfd_sealable(void)
-{
-	int fd = memfd_create("camtap-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-
-	if (fd < 0 && errno == EINVAL) /* before 6.3 */
-		fd = memfd_create("camtap-pool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	return fd < 0 ? -errno : fd;
-}
-
-static int reopen_read_only(int fd)
-{
-	char path[64];
-	int reopened;
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	reopened = open(path, O_RDONLY | O_CLOEXEC);
-	return reopened < 0 ? -errno : reopened;
-}
-
 int pool_open_description(const struct pool *pool)
 {
-	return reopen_read_only(pool->fd);
+	return memory_file_open_read_only(pool->fd);
 }
 
 static void header_fill(struct pool *pool, const struct pool_plan *plan)
@@ -150,7 +132,7 @@ static int memory_create(struct pool *pool, const struct pool_plan *plan)
 	error = headroom_check(header.pool_size);
 	if (error < 0)
 		return error;
-	fd = memfd_sealable();
+	fd = memory_file_create("camtap-pool");
 	if (fd < 0)
 		return fd;
 	if (ftruncate(fd, (off_t)header.pool_size) < 0) {
@@ -173,7 +155,7 @@ static int memory_create(struct pool *pool, const struct pool_plan *plan)
 		error = errno == EINVAL ? -ENOTSUP : -errno;
 		goto unmap;
 	}
-	pool->fd = reopen_read_only(fd);
+	pool->fd = memory_file_open_read_only(fd);
 	if (pool->fd < 0) {
 		error = pool->fd;
 		goto unmap;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool.h"
 
+#include "hot.h"
 #include "trace.h"
 
 static guard_word *word_of(const struct pool_reader *reader, uint32_t slot)
@@ -142,10 +143,13 @@ static bool police(struct pool *pool)
 /* ---- choosing a slot ---- */
 
 /* Locks the slot in every guard, or in none. */
-static bool lock_everywhere(struct pool *pool, uint32_t slot)
+HOT static bool lock_everywhere(struct pool *pool, uint32_t slot)
 {
 	uint64_t generation = pool->slots[slot].generation;
 
+	/* readers wrote them last, on other processors: they come side by side, not one by one */
+	for (uint32_t i = 0; i < pool->reader_count; i++)
+		__builtin_prefetch(word_of(pool->readers[i], slot), 1);
 	for (uint32_t i = 0; i < pool->reader_count; i++) {
 		if (!guard_looks_free(word_of(pool->readers[i], slot), generation))
 			return false;
@@ -161,7 +165,7 @@ static bool lock_everywhere(struct pool *pool, uint32_t slot)
 }
 
 /* The slot of the oldest frame, those in `tried` left out (empty slots come first: position 0). */
-static uint32_t oldest_but(const struct pool *pool, uint64_t tried)
+HOT static uint32_t oldest_but(const struct pool *pool, uint64_t tried)
 {
 	uint32_t best = POOL_SLOT_NONE;
 
@@ -177,7 +181,7 @@ static uint32_t oldest_but(const struct pool *pool, uint64_t tried)
 
 /* Locks the slot of the oldest frame that nobody holds, if it was published at or before
  * `published_by`. */
-static uint32_t lock_free_slot(struct pool *pool, int64_t published_by)
+HOT static uint32_t lock_free_slot(struct pool *pool, int64_t published_by)
 {
 	uint64_t tried = 0;
 	uint32_t slot;
@@ -261,7 +265,7 @@ static uint32_t choose_victim(const struct pool *pool, int64_t published_by, boo
 	return best;
 }
 
-static void count(_Atomic uint64_t *counter)
+HOT static void count(_Atomic uint64_t *counter)
 {
 	/* one writer */
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
@@ -302,7 +306,7 @@ static bool ask_lossless_holders(struct pool *pool)
 	return true;
 }
 
-static void take(struct pool *pool, uint32_t slot)
+HOT static void take(struct pool *pool, uint32_t slot)
 {
 	pool->slots[slot].state = POOL_SLOT_WRITING;
 	pool->writing++;
@@ -318,7 +322,7 @@ static void take(struct pool *pool, uint32_t slot)
  * step's limit greedy holders could pin all but one slot, and every frame would be overwritten one
  * period after it was published, before a reader that is scheduled a little late has seen it.
  */
-enum pool_outcome pool_take_slot(struct pool *pool, int64_t now_ns, uint32_t *ret_slot)
+HOT enum pool_outcome pool_take_slot(struct pool *pool, int64_t now_ns, uint32_t *ret_slot)
 {
 	int64_t lease_min_ns = (int64_t)pool->lease_min_ns;
 	uint32_t slot;
@@ -370,7 +374,7 @@ void pool_discard(struct pool *pool, uint32_t slot)
 		guard_discard(word_of(pool->readers[i], slot), state->generation);
 }
 
-void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, int64_t now_ns)
+HOT void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, int64_t now_ns)
 {
 	struct pool_slot *state = &pool->slots[slot];
 	struct pool_descriptor *descriptor = descriptor_of(pool, slot);

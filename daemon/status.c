@@ -46,8 +46,9 @@ static json_t *client_to_json(const struct client *client)
 		number64(atomic_load_explicit(&client->reader.target.missed, memory_order_relaxed)),
 		"revoked",
 		number64(atomic_load_explicit(&client->reader.pool.revoked, memory_order_relaxed)),
-		"since_realtime_ns", signed64(client->since_realtime_ns), "doorbell",
-		(int)client->reader.target.doorbell);
+		"since_realtime_ns", signed64(client->since_realtime_ns), "bell",
+		client->reader.target.place.bell != NULL &&
+			!bell_is_closed(&client->reader.target.place));
 }
 
 /* The readers of a stream; NULL: the observers. */

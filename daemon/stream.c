@@ -2,6 +2,7 @@
 #include "stream.h"
 
 #include "clock.h"
+#include "hot.h"
 #include "log.h"
 #include "message.h"
 #include "trace.h"
@@ -54,6 +55,7 @@ void stream_finish(struct stream *stream)
 	stream_give_up_pool(stream);
 	while ((pool = stream_take_finished(stream)) != NULL)
 		pool_destroy(pool);
+	bells_finish(&stream->bells);
 	announcer_finish(&stream->announcer);
 	pthread_mutex_destroy(&stream->lock);
 }
@@ -97,7 +99,8 @@ void stream_give_up_pool(struct stream *stream)
 }
 
 /* Under the lock. */
-static uint32_t take_slots(struct stream *stream, int64_t now, uint32_t ret_slots[POOL_SLOTS_MAX])
+HOT static uint32_t take_slots(
+	struct stream *stream, int64_t now, uint32_t ret_slots[POOL_SLOTS_MAX])
 {
 	struct pool *pool = stream->pool;
 	uint32_t taken = 0;
@@ -137,8 +140,8 @@ void stream_discard(struct stream *stream, uint32_t slot)
 }
 
 /* Under the lock. */
-static void frame_message(const struct pool *pool, const struct pool_frame *frame, uint32_t slot,
-	struct wire_frame *ret_message)
+HOT static void frame_message(const struct pool *pool, const struct pool_frame *frame,
+	uint32_t slot, struct wire_frame *ret_message)
 {
 	message_init(&ret_message->header, WIRE_FRAME, sizeof *ret_message);
 	ret_message->epoch = pool->header->epoch;
@@ -156,7 +159,7 @@ static struct stream_reader *reader_at(const struct pool *pool, uint32_t place)
 					offsetof(struct stream_reader, pool));
 }
 
-static void copy_targets(struct stream *stream)
+HOT static void copy_targets(struct stream *stream)
 {
 	struct pool *pool = stream->pool;
 
@@ -165,7 +168,7 @@ static void copy_targets(struct stream *stream)
 		stream->announcer.targets[i] = &reader_at(pool, i)->target;
 }
 
-uint32_t stream_publish(struct stream *stream, uint32_t slot, struct pool_frame *frame,
+HOT uint32_t stream_publish(struct stream *stream, uint32_t slot, struct pool_frame *frame,
 	struct stream_publication *ret_publication, uint32_t ret_slots[POOL_SLOTS_MAX])
 {
 	struct pool *pool = stream->pool;
@@ -184,7 +187,7 @@ uint32_t stream_publish(struct stream *stream, uint32_t slot, struct pool_frame 
 	return count;
 }
 
-void stream_announce(struct stream *stream, const struct stream_publication *publication)
+HOT void stream_announce(struct stream *stream, const struct stream_publication *publication)
 {
 	struct pool *pool = stream->pool;
 	int64_t now = publication->message.publish_time_ns;

@@ -51,6 +51,8 @@ struct stream {
 	 * before the producer has seen that there was none. Until then there is no pool for
 	 * anybody. */
 	bool abandoned;
+	/* Of the server thread: */
+	struct bells bells;
 	/* Of the producer: */
 	struct announcer announcer;
 	int64_t realtime_due_ns;

@@ -7,13 +7,13 @@
  *
  *   client                              daemon
  *     HELLO        ------------------->
- *                  <-------------------  WELCOME  (fd: doorbell, if granted), or REFUSED
- *                  <-------------------  FORMAT   (fds: pool, guard), once per epoch
+ *                  <-------------------  WELCOME, or REFUSED
+ *                  <-------------------  FORMAT   (fds: pool, guard, perhaps bell), once per epoch
  *                  <-------------------  BUFFER   (fds: dma-bufs), for each slot if that is where
  * they lie
  *                  <-------------------  SOURCE   (whenever the camera's state changes)
  *     READY        ------------------->            the guard is mapped and sealed: link it in
- *                  <-------------------  FRAME    (or a byte in the doorbell), once per frame
+ *                  <-------------------  FRAME    (or a ring of the bell), once per frame
  *     RELEASED     ------------------->            only if the lock word asked for it (lossless)
  *     STATUS       ------------------->
  *                  <-------------------  STATUS   (fd: a JSON document in a sealed memfd)
@@ -33,7 +33,7 @@
  *
  * FRAMEs may be lost (a full queue), and so may the last word (BYE, REFUSED). What else is owed is
  * sent when there is room, made of the state as it is then: SOURCE and STATUS conflate, and an
- * epoch that is over has no FORMAT and no BUFFER any more. FRAME and doorbell only wake: what there
+ * epoch that is over has no FORMAT and no BUFFER any more. FRAME and bell only wake: what there
  * is to read says the pool's header.
  */
 
@@ -80,12 +80,13 @@ struct wire_header {
 
 /* What either side can do beyond the base protocol; HELLO asks, WELCOME grants. */
 enum wire_feature {
-	WIRE_FEATURE_DOORBELL = 1 << 0, /* wake by a byte in a socket of its own, no FRAMEs */
+	/* 1 << 0 was a socket of its own to be woken by: never granted */
 	/* Slots may lie in dma-bufs, which BUFFERs bring. A daemon that has such slots grants it,
 	 * and refuses readers that do not ask for it. */
 	WIRE_FEATURE_DMABUF = 1 << 1,
 	WIRE_FEATURE_CONTROLS = 1 << 2, /* CONTROLS and SET_CONTROL */
 	WIRE_FEATURE_PAUSE = 1 << 3,    /* SET_PAUSED */
+	WIRE_FEATURE_BELL = 1 << 4,     /* FORMAT may bring a bell (bell-word.h) */
 };
 
 enum wire_mode {
@@ -116,7 +117,8 @@ struct wire_welcome {
 	char camera[WIRE_NAME_SIZE];
 };
 
-/* A new epoch. fds: the pool (map it read-only), the guard (map it read-write, shared). */
+/* A new epoch. fds: the pool (map it read-only), the guard (map it read-write, shared), and, if
+ * bell_size is not 0, the bell (map it read-only). */
 struct wire_format {
 	struct wire_header header;
 	uint64_t epoch;
@@ -128,6 +130,9 @@ struct wire_format {
 	uint32_t reserved;
 	uint64_t lease_min_ns; /* no lease is revoked before the frame is that old, unless the
 				  source would starve */
+	/* A FORMAT may end here. */
+	uint32_t bell_size;   /* bytes; 0: there is none */
+	uint32_t bell_offset; /* bytes, to this reader's struct bell_word; a multiple of its size */
 };
 
 /* A slot of this epoch is not in the pool (POOL_FLAG_DMABUF) but in memory of its own: a dma-buf
@@ -273,7 +278,7 @@ _Static_assert(sizeof(struct wire_header) == 16, "layout is protocol");
 _Static_assert(sizeof(struct wire_hello) == 240, "layout is protocol");
 _Static_assert(WIRE_HELLO_SIZE_MIN == 24, "layout is protocol");
 _Static_assert(sizeof(struct wire_welcome) == 112, "layout is protocol");
-_Static_assert(sizeof(struct wire_format) == 56, "layout is protocol");
+_Static_assert(sizeof(struct wire_format) == 64, "layout is protocol");
 _Static_assert(sizeof(struct wire_buffer) == 96, "layout is protocol");
 _Static_assert(sizeof(struct wire_ready) == 24, "layout is protocol");
 _Static_assert(sizeof(struct wire_released) == 16, "layout is protocol");

@@ -272,7 +272,7 @@ struct camera_bench *camera_bench_new(void)
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, bench->doorbell),
 		0);
 	bench->reader.target.fd = bench->doorbell[0];
-	bench->reader.target.doorbell = true;
+	bench->reader.target.byte = true;
 	return bench;
 }
 

@@ -77,14 +77,14 @@ void renew_client(struct fixture *f)
 	assert_int_equal(camtap_set_socket(f->camera, f->mock.path), 0);
 }
 
-bool readable_within(const struct camtap *camera, int timeout_ms)
+bool readable_within(struct camtap *camera, int timeout_ms)
 {
 	struct pollfd fd = {.fd = camtap_fd(camera), .events = POLLIN};
 
 	return poll(&fd, 1, timeout_ms) == 1;
 }
 
-bool readable(const struct camtap *camera)
+bool readable(struct camtap *camera)
 {
 	return readable_within(camera, 0);
 }

@@ -64,8 +64,8 @@ void accept_again(struct fixture *f);
 void publish(struct fixture *f, int count);
 
 /* What an event loop would see. */
-bool readable_within(const struct camtap *camera, int timeout_ms);
-bool readable(const struct camtap *camera);
+bool readable_within(struct camtap *camera, int timeout_ms);
+bool readable(struct camtap *camera);
 
 /* What camtap_next() says now; no frame. */
 void assert_outcome(struct camtap *camera, int expected);

@@ -103,7 +103,7 @@ void camtap_close(struct camtap *camera)
 	free(camera);
 }
 
-int camtap_fd(const struct camtap *camera)
+int camtap_fd(struct camtap *camera)
 {
 	return camera->fd;
 }

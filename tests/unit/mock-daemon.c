@@ -27,7 +27,7 @@ enum {
 
 void mock_init(struct mock *mock)
 {
-	*mock = (struct mock){.listener = -1, .socket = -1, .doorbell = -1};
+	*mock = (struct mock){.listener = -1, .socket = -1};
 	mock->pool.fd = mock->guard.fd = -1;
 	strcpy(mock->directory, "/tmp/camtap-test.XXXXXX");
 	assert_non_null(mkdtemp(mock->directory));
@@ -124,7 +124,6 @@ void mock_accept(struct mock *mock)
 void mock_hang_up(struct mock *mock)
 {
 	close_fd(&mock->socket);
-	close_fd(&mock->doorbell);
 	mock->guard.linked = false;
 }
 
@@ -174,26 +173,15 @@ void mock_welcome(struct mock *mock, uint32_t max_leases)
 	struct wire_welcome welcome = {
 		.version = WIRE_VERSION_MAX,
 		.max_leases = max_leases,
-		.features = mock->hello.features &
-			    (WIRE_FEATURE_DOORBELL | (mock->controls ? WIRE_FEATURE_CONTROLS : 0) |
-				    (mock->pause ? WIRE_FEATURE_PAUSE : 0)),
+		.features = mock->hello.features & ((mock->controls ? WIRE_FEATURE_CONTROLS : 0) |
+							   (mock->pause ? WIRE_FEATURE_PAUSE : 0)),
 		.mode = mock->lossless ? WIRE_MODE_LOSSLESS : mock->hello.mode,
 		.camera = "front",
 	};
-	int doorbell[2];
 
 	mock->lossless = welcome.mode == WIRE_MODE_LOSSLESS;
 	message_init(&welcome.header, WIRE_WELCOME, sizeof(welcome));
-	if (!(welcome.features & WIRE_FEATURE_DOORBELL)) {
-		mock_send(mock, &welcome, NULL, 0);
-		return;
-	}
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, doorbell), 0);
-	(void)shutdown(doorbell[1], SHUT_RD);
-	mock_send(mock, &welcome, doorbell, 1);
-	close(doorbell[0]);
-	mock->doorbell = doorbell[1];
+	mock_send(mock, &welcome, NULL, 0);
 }
 
 void mock_source(struct mock *mock, enum wire_source_state state, const char *text)
@@ -494,9 +482,6 @@ bool mock_ring(struct mock *mock)
 	struct wire_frame frame = {.epoch = mock->pool.layout.epoch};
 	int error;
 
-	if (mock->doorbell >= 0)
-		return send(mock->doorbell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ||
-		       errno == EAGAIN || errno == EPIPE;
 	message_init(&frame.header, WIRE_FRAME, sizeof(frame));
 	error = message_send(mock->socket, &frame.header, NULL, 0);
 	return error == 0 || error == -EAGAIN;

@@ -54,7 +54,7 @@ struct mock_guard {
 struct mock {
 	char directory[64];
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int listener, socket, doorbell; /* -1: closed */
+	int listener, socket; /* -1: closed */
 	struct wire_hello hello;        /* the last one that came */
 	uint64_t ready_epoch;           /* of the last READY that came */
 	struct mock_pool pool;
@@ -86,7 +86,6 @@ int mock_receive(struct mock *mock);
 
 /* Sends a message; the fds stay the caller's. */
 void mock_send(struct mock *mock, const void *message, const int *fds, size_t fd_count);
-/* Grants the doorbell if the client asked for it. */
 void mock_welcome(struct mock *mock, uint32_t max_leases);
 void mock_source(struct mock *mock, enum wire_source_state state, const char *text);
 /* REFUSED or BYE. */

@@ -148,7 +148,7 @@ static void hello_says_what_was_set(void **state)
 	connect_client(f);
 	assert_int_equal(hello->version_min, WIRE_VERSION_MIN);
 	assert_int_equal(hello->version_max, WIRE_VERSION_MAX);
-	assert_int_equal(hello->features, WIRE_FEATURE_DOORBELL | WIRE_FEATURE_DMABUF |
+	assert_int_equal(hello->features, WIRE_FEATURE_BELL | WIRE_FEATURE_DMABUF |
 						  WIRE_FEATURE_CONTROLS | WIRE_FEATURE_PAUSE);
 	assert_int_equal(hello->mode, WIRE_MODE_LOSSLESS);
 	assert_string_equal(hello->name, "detector");
@@ -159,20 +159,20 @@ static void hello_says_what_was_set(void **state)
 	assert_int_equal(camtap_max_leases(f->camera), LEASES);
 }
 
-static void the_doorbell_is_asked_for(void **state)
+static void the_bell_is_asked_for(void **state)
 {
 	struct fixture *f = *state;
 
 	renew_client(f);
 	connect_client(f);
-	assert_true(f->mock.hello.features & WIRE_FEATURE_DOORBELL); /* by default */
+	assert_true(f->mock.hello.features & WIRE_FEATURE_BELL); /* by default */
 	for (int on = 0; on < 2; on++) {
 		mock_hang_up(&f->mock);
 		renew_client(f);
 		assert_int_equal(camtap_set_doorbell(f->camera, on), 0);
 		connect_client(f);
-		assert_int_equal(f->mock.hello.features & WIRE_FEATURE_DOORBELL,
-			on ? WIRE_FEATURE_DOORBELL : 0);
+		assert_int_equal(f->mock.hello.features & WIRE_FEATURE_BELL,
+			on ? WIRE_FEATURE_BELL : 0);
 	}
 }
 
@@ -600,24 +600,13 @@ static void a_hang_up_at_the_limit_is_noticed(void **state)
 	accept_again(f);
 }
 
-static void a_lost_doorbell_does_not_spin(void **state)
-{
-	struct fixture *f = *state;
-
-	attach(f, NULL);
-	close(f->mock.doorbell);
-	f->mock.doorbell = -1;
-	assert_outcome(f->camera, CAMTAP_TRY_AGAIN);
-	assert_idle(f->camera);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(cameras_are_found_by_name),
 		TEST(a_socket_that_is_not_ours_is_said_so),
 		TEST(hello_says_what_was_set),
-		TEST(the_doorbell_is_asked_for),
+		TEST(the_bell_is_asked_for),
 		TEST(settings_are_checked),
 		TEST(no_socket_is_an_error_and_may_be_tried_again),
 		TEST(a_socket_of_another_kind_is_an_error),
@@ -636,7 +625,6 @@ int main(void)
 		TEST(no_answer_is_told),
 		TEST(a_farewell_is_kept),
 		TEST_BOTH(a_hang_up_at_the_limit_is_noticed),
-		TEST(a_lost_doorbell_does_not_spin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

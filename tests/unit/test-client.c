@@ -499,7 +499,7 @@ static int look_around_in_child(struct camtap *camera, struct camtap_frame *fram
 	CHILD_CHECK(camtap_release(frame) == -ECHILD);
 	fds = count_fds();
 	camtap_close(camera);
-	CHILD_CHECK(count_fds() == fds - 5); /* epoll, timer, event, socket, doorbell */
+	CHILD_CHECK(count_fds() == fds - 4); /* epoll, timer, event, socket */
 	return 0;
 }
 

@@ -254,7 +254,7 @@ static int say_hello(const char *path, uint64_t features)
 
 static void refused(const char *path)
 {
-	int fd = say_hello(path, WIRE_FEATURE_DOORBELL);
+	int fd = say_hello(path, WIRE_FEATURE_BELL);
 	struct wire_bye bye;
 
 	if (recv(fd, &bye, sizeof bye, 0) != sizeof bye || bye.header.type != WIRE_REFUSED)

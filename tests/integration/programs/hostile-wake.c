@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,18 +109,6 @@ int hostile_epoll(struct hostile_options *options)
 	return wait_for_bye(options, &raw);
 }
 
-int hostile_epoll_doorbell(struct hostile_options *options)
-{
-	struct raw raw;
-
-	make_sets();
-	attach_unready(&raw, options, WIRE_FEATURE_DOORBELL);
-	if (raw.doorbell < 0)
-		return HOSTILE_SKIPPED;
-	wait_everywhere(raw.doorbell, options->count > 0 ? options->count : ENTRIES);
-	return wait_for_bye(options, &raw);
-}
-
 /* Each of them stays below what one client may cost; together they cost more than a frame's time.
  */
 int hostile_epoll_crowd(struct hostile_options *options)
@@ -193,7 +182,7 @@ int hostile_epoll_sender(struct hostile_options *options)
 	return observe_everywhere(options, WIRE_RELEASED, 5000);
 }
 
-/* ---- the pipe's lock ---- */
+/* ---- the socket's lock ---- */
 
 static void *fault_page;
 
@@ -201,15 +190,14 @@ static void *read_for_ever(void *userdata)
 {
 	const struct raw *raw = userdata;
 
-	(void)!read(raw->doorbell, fault_page, 1);
+	(void)!recv(raw->socket, fault_page, 1, 0);
 	return NULL;
 }
 
-/* A read of a pipe holds the pipe's lock, which a write takes as well, while it waits for the page
- * that it is to fill. */
-int hostile_busy_doorbell(struct hostile_options *options)
+/* A read holds the lock of the end that it reads from while it waits for the page that it is to
+ * fill. (Of a pipe that would be the lock that a write takes as well.) */
+int hostile_busy_socket(struct hostile_options *options)
 {
-	struct pollfd bell = {.events = POLLIN};
 	struct raw raw;
 	pthread_t thread;
 	int fault, error;
@@ -218,14 +206,9 @@ int hostile_busy_doorbell(struct hostile_options *options)
 	if (fault_page == NULL)
 		return HOSTILE_SKIPPED;
 	raw_init(&raw);
-	error = raw_attach(&raw, options->socket, "hostile", WIRE_FEATURE_DOORBELL);
+	error = raw_attach(&raw, options->socket, "hostile", 0);
 	if (error < 0)
 		hostile_die("cannot attach", error);
-	if (raw.doorbell < 0)
-		return HOSTILE_SKIPPED;
-	bell.fd = raw.doorbell;
-	if (poll(&bell, 1, 30000) != 1)
-		hostile_die("the doorbell", ETIMEDOUT);
 	error = pthread_create(&thread, NULL, read_for_ever, &raw);
 	if (error != 0)
 		hostile_die("thread", error);

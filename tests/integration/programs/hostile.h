@@ -46,11 +46,10 @@ int hostile_busy_guard(struct hostile_options *options);
 
 /* hostile-wake.c */
 int hostile_epoll(struct hostile_options *options);
-int hostile_epoll_doorbell(struct hostile_options *options);
 int hostile_epoll_crowd(struct hostile_options *options);
 int hostile_epoll_observer(struct hostile_options *options);
 int hostile_epoll_sender(struct hostile_options *options);
-int hostile_busy_doorbell(struct hostile_options *options);
+int hostile_busy_socket(struct hostile_options *options);
 
 /* hostile-wire.c */
 int hostile_garbage(struct hostile_options *options);

@@ -18,8 +18,7 @@
 
 void raw_init(struct raw *raw)
 {
-	*raw = (struct raw){
-		.socket = -1, .doorbell = -1, .pool_fd = -1, .guard_fd = -1, .document_fd = -1};
+	*raw = (struct raw){.socket = -1, .pool_fd = -1, .guard_fd = -1, .document_fd = -1};
 }
 
 static void close_fd(int *fd)
@@ -42,7 +41,6 @@ void raw_finish(struct raw *raw)
 {
 	unmap(raw);
 	close_fd(&raw->socket);
-	close_fd(&raw->doorbell);
 	close_fd(&raw->pool_fd);
 	close_fd(&raw->guard_fd);
 	close_fd(&raw->document_fd);
@@ -109,8 +107,6 @@ static int keep(struct raw *raw, const void *buffer, size_t length, uint32_t typ
 	switch (type) {
 	case WIRE_WELCOME:
 		error = message_unpack(buffer, length, least, &raw->welcome, sizeof raw->welcome);
-		if (error == 0 && raw->welcome.features & WIRE_FEATURE_DOORBELL)
-			error = keep_fd(&raw->doorbell, fds, fd_count, 0);
 		return error;
 	case WIRE_FORMAT:
 		unmap(raw);
@@ -190,12 +186,8 @@ int raw_expect(struct raw *raw, enum wire_type type, int timeout_ms)
 
 bool raw_drain(struct raw *raw)
 {
-	char bytes[4096];
 	int result;
 
-	if (raw->doorbell >= 0)
-		while (recv(raw->doorbell, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
-			continue;
 	do
 		result = receive_now(raw);
 	while (result > 0);
@@ -204,10 +196,9 @@ bool raw_drain(struct raw *raw)
 
 bool raw_wait(const struct raw *raw, int timeout_ms)
 {
-	struct pollfd fds[2] = {
-		{.fd = raw->socket, .events = POLLIN}, {.fd = raw->doorbell, .events = POLLIN}};
+	struct pollfd pollfd = {.fd = raw->socket, .events = POLLIN};
 
-	return poll(fds, 2, timeout_ms) > 0;
+	return poll(&pollfd, 1, timeout_ms) > 0;
 }
 
 int raw_map(struct raw *raw)

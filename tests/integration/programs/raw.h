@@ -16,7 +16,6 @@
 
 struct raw {
 	int socket;
-	int doorbell; /* -1: none */
 	int pool_fd, guard_fd;
 	int document_fd;             /* of the last STATUS */
 	struct wire_welcome welcome; /* the last message of each type */
@@ -60,9 +59,9 @@ int raw_send(struct raw *raw, enum wire_type type);
 int raw_receive(struct raw *raw, int timeout_ms);
 /* Receives until a message of `type` came: 0; -EPIPE: the daemon hung up first; -ETIMEDOUT. */
 int raw_expect(struct raw *raw, enum wire_type type, int timeout_ms);
-/* Throws away what waits in socket and doorbell. False: the daemon has hung up. */
+/* Throws away what waits in the socket. False: the daemon has hung up. */
 bool raw_drain(struct raw *raw);
-/* Waits until socket or doorbell are readable. False: the time is over. */
+/* Waits until the socket is readable. False: the time is over. */
 bool raw_wait(const struct raw *raw, int timeout_ms);
 
 /* The lock word of a slot. */

@@ -107,7 +107,7 @@ static _Noreturn void live(const char *path, struct life *life, unsigned seed)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	srandom(seed);
 	raw_init(&raw);
-	error = raw_attach(&raw, path, "victim", random() % 2 ? WIRE_FEATURE_DOORBELL : 0);
+	error = raw_attach(&raw, path, "victim", random() % 2 ? WIRE_FEATURE_BELL : 0);
 	if (error < 0)
 		die("cannot attach", error);
 	life->attached = 1;

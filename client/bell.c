@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+
+/* proto/bell-word.h says how a bell works, and why nothing here waits for ever. */
+
+#include "internal.h"
+
+#include "bell-word.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* So often it may have been rung without waking us; then it is given up. */
+#define UNHEARD_MAX 3
+
+struct bell {
+	void *base;
+	size_t size;
+	const struct bell_word *word;
+	_Atomic uint32_t *listens; /* any thread */
+	/* The handle's thread only: */
+	uint32_t told;    /* as it was when the socket was looked at */
+	unsigned unheard; /* rings that did not wake us */
+	bool quiet;       /* nothing came for BELL_PATIENCE_NS */
+};
+
+int bell_map(
+	int fd, uint32_t size, uint32_t offset, _Atomic uint32_t *listens, struct bell **ret_bell)
+{
+	struct bell *bell;
+	int error;
+
+	if (offset % sizeof(struct bell_word) != 0 || offset >= size ||
+		size - offset < sizeof(struct bell_word) ||
+		!memory_sealed(
+			fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL, size))
+		return -EBADMSG;
+	bell = malloc(sizeof(*bell));
+	if (!bell)
+		return -ENOMEM;
+	*bell = (struct bell){.size = size, .listens = listens};
+	bell->base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (bell->base == MAP_FAILED) {
+		error = -errno;
+		free(bell);
+		return error;
+	}
+	bell->word = (const struct bell_word *)((const uint8_t *)bell->base + offset);
+	bell->told = atomic_load_explicit(&bell->word->told, memory_order_acquire);
+	*ret_bell = bell;
+	return 0;
+}
+
+void bell_unmap(struct bell *bell)
+{
+	if (!bell)
+		return;
+	munmap(bell->base, bell->size);
+	free(bell);
+}
+
+HOT bool bell_serves(const struct bell *bell)
+{
+	return bell->unheard < UNHEARD_MAX &&
+	       atomic_load_explicit(&bell->word->closed, memory_order_relaxed) == 0;
+}
+
+/* The fence: what comes after this and was not sent a message, is seen by the look that follows. */
+HOT static void set_listens(struct bell *bell, uint32_t listens)
+{
+	if (atomic_load_explicit(bell->listens, memory_order_relaxed) == listens)
+		return;
+	atomic_store_explicit(bell->listens, listens, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+HOT void bell_listen(struct bell *bell)
+{
+	set_listens(bell, BELL_LISTENS);
+}
+
+void bell_stop_listening(struct bell *bell)
+{
+	set_listens(bell, BELL_MESSAGES);
+}
+
+HOT static int sleep_on(const struct bell_word *word, uint32_t seen, int64_t time_ns)
+{
+	struct timespec timeout = {
+		.tv_sec = time_ns / (1000 * NS_PER_MS), .tv_nsec = time_ns % (1000 * NS_PER_MS)};
+
+	if (syscall(SYS_futex, &word->rung, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0 ||
+		errno == EAGAIN)
+		return 0;
+	return -errno;
+}
+
+HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *attachment)
+{
+	const struct bell_word *word = bell->word;
+	uint32_t seen = atomic_load_explicit(&word->rung, memory_order_acquire);
+	uint32_t told = atomic_load_explicit(&word->told, memory_order_relaxed);
+	int64_t time = BELL_PATIENCE_NS;
+	int error;
+
+	if (told != bell->told) {
+		bell->told = told;
+		return BELL_MESSAGE;
+	}
+	if (deadline == 0)
+		return BELL_LOOK;
+	if (bell->quiet)
+		return BELL_QUIET;
+	bell_listen(bell);
+	if (attachment_newest(attachment) >= attachment->cursor)
+		return BELL_LOOK;
+	if (deadline != NEVER) {
+		int64_t left = deadline - now_ns();
+
+		if (left <= 0)
+			return BELL_LOOK;
+		if (left < time)
+			time = left;
+	}
+	error = sleep_on(word, seen, time);
+	if (error == -EINTR)
+		return error;
+	if (error == 0) {
+		bell->unheard = 0;
+		return BELL_LOOK;
+	}
+	if (atomic_load_explicit(&word->rung, memory_order_relaxed) != seen) {
+		bell->unheard++;
+		return BELL_LOOK;
+	}
+	if (error == -ETIMEDOUT && time < BELL_PATIENCE_NS)
+		return BELL_LOOK; /* the caller's time is over */
+	bell->quiet = true;
+	return BELL_QUIET;
+}
+
+void bell_slept(struct bell *bell, int64_t time_ns)
+{
+	bell->quiet = time_ns >= BELL_PATIENCE_NS;
+}
