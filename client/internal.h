@@ -431,6 +431,7 @@ struct camtap {
 	/* connection */
 	char path[ADDRESS_PATH_SIZE]; /* of the socket */
 	unsigned max_leases;
+	bool bell_granted;
 	char name[WIRE_NAME_SIZE]; /* the camera's, as the daemon says */
 	uint64_t ready_epoch;
 	bool was_attached; /* so it is a re-attachment that goes on */

@@ -80,6 +80,7 @@ static void on_welcome(struct camtap *camera, struct incoming *message)
 	camera->attached_at = now_ns();
 	camera->away_text[0] = '\0';
 	camera->lossless = welcome.mode == WIRE_MODE_LOSSLESS;
+	camera->bell_granted = welcome.features & WIRE_FEATURE_BELL;
 	camera->max_leases = welcome.max_leases > 0 ? welcome.max_leases : 1;
 	leases_set_max(camera->leases, camera->max_leases);
 	message_printable(
@@ -104,11 +105,13 @@ static void on_format(struct camtap *camera, struct incoming *message)
 	struct attachment *attachment;
 	struct wire_format format;
 	const char *why;
+	bool bell;
 	int error = message_unpack(
 		message->buffer, message->length, FORMAT_SIZE_MIN, &format, sizeof(format));
 
+	bell = error == 0 && camera->bell_granted && format.bell_size > 0;
 	if (error < 0 || camera->state != CONNECTION_ATTACHED ||
-		message->fd_count < (format.bell_size > 0 ? 3 : 2)) {
+		message->fd_count < (bell ? 3 : 2)) {
 		connection_break_off(
 			camera, -EPROTO, "camtapd breaks the protocol: a wrong FORMAT");
 		return;
@@ -116,7 +119,7 @@ static void on_format(struct camtap *camera, struct incoming *message)
 	if (camera->mode == CAMTAP_MODE_OBSERVE)
 		return;
 	error = attachment_create(camera->connection, &format, message->fds[0], message->fds[1],
-		format.bell_size > 0 ? message->fds[2] : -1, &attachment, &why);
+		bell ? message->fds[2] : -1, &attachment, &why);
 	if (error < 0) {
 		connection_break_off(camera, error == -EBADMSG ? -EPROTO : error,
 			"camtapd cannot be trusted or understood: %s: %s", why, strerror(-error));
