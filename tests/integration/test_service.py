@@ -16,6 +16,9 @@ from camtap_testing import (MODE_OBSERVE, MODE_READ, PATIENCE, REFUSED, Connecti
                             wait_for)
 
 WATCHDOG_S = 0.4
+OBSERVED_WATCHDOG_S = 2  # whose looks are eight times in that
+OBSERVED_S = 4
+PREEMPTIONS = 10  # of a thread that is awake for a look, on a busy machine; more of one that spins
 CODE_CONFIGURATION = 10
 
 
@@ -118,6 +121,77 @@ def thread_of(daemon, name):
 
 def is_feeding(message):
     return message.get("WATCHDOG") == "1"
+
+
+def sleeping(daemon):
+    """{thread: (name, its voluntary and involuntary context switches)}, as soon as all threads sleep."""
+    def look():
+        threads = {}
+        for thread in os.listdir(f"/proc/{daemon.pid}/task"):
+            with open(f"/proc/{daemon.pid}/task/{thread}/status") as file:
+                status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+            threads[int(thread)] = (status["Name"], status["State"][0], int(status["voluntary_ctxt_switches"]),
+                                    int(status["nonvoluntary_ctxt_switches"]))
+        return threads
+
+    def sleep():
+        threads, previous[0] = previous[0], look()
+        if threads == previous[0] and all(state == "S" for _, state, _, _ in threads.values()):
+            return {thread: (name, switches) for thread, (name, _, *switches) in threads.items()}
+        return None
+
+    previous = [None]
+    return wait_for(sleep, "all threads asleep")
+
+
+def switches(before, after):
+    """{thread: (name, voluntary, involuntary)} from one to the other."""
+    assert before.keys() == after.keys()
+    return {thread: (name, *(b - a for a, b in zip(before[thread][1], counts)))
+            for thread, (name, counts) in after.items()}
+
+
+@pytest.mark.parametrize("was_read", (False, True), ids=("before the first reader", "after the last"))
+def test_nothing_wakes_an_idle_daemon(bench, was_read):
+    """Without a service manager."""
+    daemon = bench.daemon("--config", configuration(bench, "[Camera]\nidle_timeout = 0\n"))
+    if was_read:
+        bench.steady(daemon).finish()
+        wait_for(lambda: daemon.status()["state"] == "idle", "idle")
+    with Connection(daemon.socket) as observer:  # which sees the others go, and stays
+        wait_for(lambda: len(observer.status()["observers"]) == 1, "the others to be gone")
+        before = sleeping(daemon)
+        time.sleep(OBSERVED_S)
+        found = switches(before, sleeping(daemon))
+    assert all(counts == [0, 0] for _, *counts in found.values()), found
+
+
+@pytest.mark.parametrize("was_read", (False, True), ids=("before the first reader", "after the last"))
+def test_the_watchdog_alone_wakes_an_idle_daemon(bench, manager, was_read):
+    """Once for each look: the two threads that it asks, and no other."""
+    daemon = bench.daemon("--config", configuration(bench, "[Camera]\nidle_timeout = 0\n"),
+                          wrapper=manager.environment(f"WATCHDOG_USEC={int(OBSERVED_WATCHDOG_S * 1e6)}"))
+    if was_read:
+        bench.steady(daemon).finish()
+        wait_for(lambda: daemon.status()["state"] == "idle", "idle")
+    # timers, but only once each: of a good run, and of the status text after the last change
+    wait_for(lambda: manager.failures() == "run 0\n", "a good run")
+    while manager.next(0.01) is not None:
+        pass
+    for _ in range(2):  # looks, which are further apart than that
+        manager.until(is_feeding, "fed")
+    before = sleeping(daemon)
+    looks, until = 0, time.monotonic() + OBSERVED_S
+    while time.monotonic() < until:
+        looks += is_feeding(manager.next())
+    after = sleeping(daemon)
+    while (message := manager.next(0.01)) is not None:  # what woke it since
+        looks += is_feeding(message)
+    found = switches(before, after)
+    for thread, (name, voluntary, involuntary) in found.items():
+        asked = looks if thread == daemon.pid or name == "capture" else 0
+        assert voluntary <= asked and involuntary <= asked * PREEMPTIONS, (looks, found)
+    assert looks < OBSERVED_S / OBSERVED_WATCHDOG_S * 8 + 2
 
 
 @pytest.mark.parametrize("reads", (False, True), ids=("idle", "streaming"))

@@ -172,6 +172,9 @@ def make_parser(description, memory):
     parser.add_argument("--copy", action="append", default=[], metavar="FILE:DEST", type=copy_pair)
     parser.add_argument("--share", type=Path, metavar="DIR",
                         help="the script's $SHARE (without: a temporary folder)")
+    parser.add_argument("--count", action="store_true",
+                        help="one processor, whose time is the number of its instructions: what the "
+                             "host does besides is in no measurement")
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS")
     parser.add_argument("--shell", action="store_true", help="a shell instead of a script")
     parser.add_argument("script", nargs="?")
@@ -201,6 +204,11 @@ def parse(parser, packages=()):
 def boot(arguments, folder, initrd, options):
     """Runs the guest; returns the exit status that it wrote, None if it did not."""
     status, share = folder / "status", arguments.share
+    accelerator, kernel = ["-accel", "tcg,thread=multi", "-smp", "2"], ""
+    if arguments.count:
+        # 1 ns each; the time in which it would sleep is left out. The kernel would not trust that clock.
+        accelerator = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"]
+        kernel = "tsc=reliable"
     (folder / "initrd").write_bytes(initrd)
     if not share:
         share = folder / "share"
@@ -209,12 +217,12 @@ def boot(arguments, folder, initrd, options):
     subprocess.run([
         "setpriv", "--pdeathsig", "KILL",  # no guest survives a caller that kills us
         # kvm would be faster, but aborts or hangs on hosts that are virtual machines themselves
-        "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+        "qemu-system-x86_64", *accelerator, "-cpu", "max",
         "-m", str(arguments.memory), "-nodefaults", "-no-reboot", "-display", "none",
         "-kernel", kernel_tree() / "kernel", "-initrd", folder / "initrd",
         # an oops is a failed run, not a line that nobody reads; on a busy host the kernel counts
         # too few timer interrupts at boot and would panic
-        "-append", "console=ttyS0 quiet oops=panic panic=-1 no_timer_check",
+        "-append", f"console=ttyS0 quiet oops=panic panic=-1 no_timer_check {kernel}",
         "-serial", "mon:stdio" if arguments.shell else "stdio",
         "-serial", f"file:{status}",
         "-virtfs", f"local,path={share},mount_tag=share,security_model=none", *options,

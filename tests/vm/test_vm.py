@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["CAMTAP_BUILD"])
 PROGRAMS = ["daemon/camtapd", "client/cli/camtap", "tests/integration/programs/frame-hash",
             "tests/integration/programs/reader",
-            "tests/vm/source-probe"]
+            "tests/vm/idle-probe", "tests/vm/source-probe"]
 PLAIN = "vivid:n_devs=1,node_types=0x1"
 
 
@@ -46,6 +46,10 @@ def test_four_readers_of_a_multi_planar_device():
 
 def test_the_device_is_open_only_while_somebody_reads():
     assert guest("power.sh").count("ok ") == 4
+
+
+def test_an_idle_daemon_is_woken_by_the_watchdog_only():
+    assert guest("idle.sh").count("ok ") == 2
 
 
 def test_a_paused_device_is_closed_and_free_for_others():
