@@ -112,11 +112,11 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 		bell->told = told;
 		return BELL_MESSAGE;
 	}
+	if (bell->quiet)
+		return deadline == 0 ? BELL_LOOK : BELL_QUIET;
+	bell_listen(bell); /* who is too busy to sleep needs no messages either */
 	if (deadline == 0)
 		return BELL_LOOK;
-	if (bell->quiet)
-		return BELL_QUIET;
-	bell_listen(bell);
 	if (attachment_newest(attachment) >= attachment->cursor)
 		return BELL_LOOK;
 	if (deadline != NEVER) {

@@ -237,6 +237,14 @@ HOT static bool still_wanted(struct camera *camera)
 	return clock_now() < camera->idle_deadline_ns;
 }
 
+static void wait_for_frame(struct camera *camera)
+{
+	int64_t deadline = stall_deadline(camera);
+
+	sleep_for_source(
+		camera, deadline < camera->idle_deadline_ns ? deadline : camera->idle_deadline_ns);
+}
+
 enum stream_outcome {
 	STREAM_UNWANTED, /* nobody reads, or the camera quits */
 	STREAM_ENDED,    /* the recording is over */
@@ -272,6 +280,9 @@ HOT static enum stream_outcome stream(struct camera *camera, int *ret_error)
 		case SOURCE_FRAME:
 			note_life(camera, &frame);
 			result = deliver(camera, &frame);
+			/* asking a device for the next one, which is not there yet, costs more */
+			if (result >= 0 && source->ops->stalls)
+				wait_for_frame(camera);
 			break;
 		case SOURCE_CORRUPT:
 			note_life(camera, &frame);
@@ -281,9 +292,7 @@ HOT static enum stream_outcome stream(struct camera *camera, int *ret_error)
 			deadline = stall_deadline(camera);
 			if (deadline != INT64_MAX && clock_now() >= deadline)
 				return STREAM_STALLED;
-			sleep_for_source(camera, deadline < camera->idle_deadline_ns
-							 ? deadline
-							 : camera->idle_deadline_ns);
+			wait_for_frame(camera);
 			break;
 		case SOURCE_ENDED:
 			return STREAM_ENDED;

@@ -145,14 +145,21 @@ static bool police(struct pool *pool)
 /* Locks the slot in every guard, or in none. */
 HOT static bool lock_everywhere(struct pool *pool, uint32_t slot)
 {
-	uint64_t generation = pool->slots[slot].generation;
+	struct pool_slot *state = &pool->slots[slot];
+	uint64_t generation = state->generation;
 
+	/* who held it the last time holds it still, mostly: one look instead of one at everybody */
+	if (state->holder < pool->reader_count &&
+		!guard_looks_free(word_of(pool->readers[state->holder], slot), generation))
+		return false;
 	/* readers wrote them last, on other processors: they come side by side, not one by one */
 	for (uint32_t i = 0; i < pool->reader_count; i++)
 		__builtin_prefetch(word_of(pool->readers[i], slot), 1);
 	for (uint32_t i = 0; i < pool->reader_count; i++) {
-		if (!guard_looks_free(word_of(pool->readers[i], slot), generation))
-			return false;
+		if (guard_looks_free(word_of(pool->readers[i], slot), generation))
+			continue;
+		state->holder = i;
+		return false;
 	}
 	for (uint32_t i = 0; i < pool->reader_count; i++) {
 		if (guard_lock(word_of(pool->readers[i], slot), generation) == GUARD_DONE)

@@ -49,6 +49,7 @@ struct pool_slot {
 	uint64_t position;   /* of the frame in it */
 	uint64_t frame_id;
 	int64_t publish_time_ns;
+	uint32_t holder; /* reader that held it when it was last wanted: a hint */
 };
 
 struct pool {
