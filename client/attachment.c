@@ -75,6 +75,7 @@ static int map_pool(struct attachment *attachment, const struct wire_format *for
 		*ret_why = "its pool cannot be mapped";
 		return error;
 	}
+	(void)madvise(base, format->pool_size, MADV_HUGEPAGE); /* if it lies in such */
 	error = pool_view_init(&attachment->view, base, format->pool_size);
 	if (error == 0 && (attachment->view.epoch != format->epoch ||
 				  attachment->view.slot_count != format->slot_count))

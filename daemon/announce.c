@@ -136,6 +136,9 @@ HOT static void ring(struct announcer *announcer, int64_t *clock_ns)
 {
 	uint32_t bell_count = 0;
 
+	/* what readers want comes from memory side by side, not one by one */
+	for (uint32_t i = 0; i < announcer->target_count; i++)
+		__builtin_prefetch(announcer->targets[i]->listens);
 	/* The frame before the looks: proto/bell-word.h. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (uint32_t i = 0; i < announcer->target_count; i++) {

@@ -33,6 +33,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
@@ -117,6 +121,23 @@ static void header_fill(struct pool *pool, const struct pool_plan *plan)
 		memory_order_relaxed);
 }
 
+/* All there before the first frame, in huge pages where the administrator allows them for shared
+ * memory (docs/performance.md): through the mapping, and so before fallocate(), which knows nothing
+ * of the advice and takes small ones. That in turn says what is wrong if there is no memory. */
+static int populate(int fd, uint8_t *base, size_t size)
+{
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+	bool there;
+
+	(void)madvise(base, size, MADV_HUGEPAGE);
+	there = madvise(base, size, MADV_POPULATE_WRITE) == 0;
+	if (fallocate(fd, 0, 0, (off_t)size) < 0)
+		return errno == ENOSPC ? -ENOMEM : -errno;
+	for (size_t i = 0; !there && i < size; i += page_size) /* before Linux 5.14 */
+		*(volatile uint8_t *)(base + i) = 0;
+	return 0;
+}
+
 static int memory_create(struct pool *pool, const struct pool_plan *plan)
 {
 	uint32_t page_size = (uint32_t)sysconf(_SC_PAGESIZE);
@@ -139,17 +160,14 @@ static int memory_create(struct pool *pool, const struct pool_plan *plan)
 		error = -errno;
 		goto close_fd;
 	}
-	base = mmap(
-		NULL, header.pool_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	base = mmap(NULL, header.pool_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED) {
 		error = -errno;
 		goto close_fd;
 	}
-	/* MAP_POPULATE keeps quiet about failures; fallocate does not */
-	if (fallocate(fd, 0, 0, (off_t)header.pool_size) < 0) {
-		error = errno == ENOSPC ? -ENOMEM : -errno;
+	error = populate(fd, base, header.pool_size);
+	if (error < 0)
 		goto unmap;
-	}
 	if (fcntl(fd, F_ADD_SEALS,
 		    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
 		error = errno == EINVAL ? -ENOTSUP : -errno;

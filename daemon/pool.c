@@ -142,6 +142,13 @@ static bool police(struct pool *pool)
 
 /* ---- choosing a slot ---- */
 
+/* Readers wrote the words last, on other processors: they come side by side, not one by one. */
+HOT static void fetch_words(const struct pool *pool, uint32_t slot)
+{
+	for (uint32_t i = 0; i < pool->reader_count; i++)
+		__builtin_prefetch(word_of(pool->readers[i], slot), 1);
+}
+
 /* Locks the slot in every guard, or in none. */
 HOT static bool lock_everywhere(struct pool *pool, uint32_t slot)
 {
@@ -152,9 +159,7 @@ HOT static bool lock_everywhere(struct pool *pool, uint32_t slot)
 	if (state->holder < pool->reader_count &&
 		!guard_looks_free(word_of(pool->readers[state->holder], slot), generation))
 		return false;
-	/* readers wrote them last, on other processors: they come side by side, not one by one */
-	for (uint32_t i = 0; i < pool->reader_count; i++)
-		__builtin_prefetch(word_of(pool->readers[i], slot), 1);
+	fetch_words(pool, slot);
 	for (uint32_t i = 0; i < pool->reader_count; i++) {
 		if (guard_looks_free(word_of(pool->readers[i], slot), generation))
 			continue;
