@@ -263,6 +263,13 @@ def test_bell_whose_sleepers_are_moved(bench):
     assert report["missed"] == 0 and report["slow"] <= 30, report
 
 
+def test_bell_whose_sleepers_are_moved_and_woken(bench):
+    """Before their patience is over: they do not notice, and are late, but miss nothing."""
+    result, _, other, report = attack_bell(bench, "bell-requeue", 3, 40)
+    assert result["sleepers"] > 10 and other == {True}
+    assert report["missed"] == 0, report
+
+
 def test_bell_whose_sleepers_are_woken(bench):
     """In vain, thousands of times a second: that is all."""
     result, same, other, report = attack_bell(bench, "bell-wake", 2)

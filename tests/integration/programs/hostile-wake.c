@@ -297,6 +297,8 @@ static long at_each_word(const struct raw *raw, int operation)
 
 static int disturb_sleepers(struct hostile_options *options, int operation)
 {
+	bool late = operation != FUTEX_WAKE && options->count > 0;
+	unsigned pause_us = late ? options->count * 1000 : 200;
 	unsigned long long sleepers = 0;
 	struct raw raw;
 
@@ -305,7 +307,9 @@ static int disturb_sleepers(struct hostile_options *options, int operation)
 	hostile_ready(options);
 	while (hostile_time_left(options) && raw_drain(&raw)) {
 		sleepers += (unsigned long long)at_each_word(&raw, operation);
-		usleep(200); /* who is woken goes to sleep again */
+		usleep(pause_us); /* who is woken goes to sleep again */
+		if (late)
+			syscall(SYS_futex, &own_word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	}
 	printf("{\"sleepers\": %llu, \"code\": %u}\n", sleepers, raw.bye.code);
 	raw_finish(&raw);
