@@ -104,7 +104,7 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 {
 	const struct bell_word *word = bell->word;
 	uint32_t seen = atomic_load_explicit(&word->rung, memory_order_acquire);
-	uint32_t told = atomic_load_explicit(&word->told, memory_order_relaxed);
+	uint32_t told = atomic_load_explicit(&word->told, memory_order_acquire);
 	int64_t time = BELL_PATIENCE_NS;
 	int error;
 

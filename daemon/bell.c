@@ -235,7 +235,8 @@ void bell_tell(const struct bell_place *place, int64_t unit_ns)
 	struct bell *bell = place->bell;
 	int64_t before;
 
-	atomic_fetch_add_explicit(&bell->words[place->word].told, 1, memory_order_relaxed);
+	/* release: after the message, for the reader looks only once */
+	atomic_fetch_add_explicit(&bell->words[place->word].told, 1, memory_order_release);
 	if (bell_is_closed(place))
 		return;
 	before = clock_read(CLOCK_THREAD_CPUTIME_ID);

@@ -41,9 +41,10 @@
  * it can move those who sleep to a word of its own (FUTEX_REQUEUE). The daemon times each ring,
  * wakes no more than there can be, and closes a bell that is dear or crowded: its readers get
  * messages from then on, and others of that user no bell. Sleepers who were moved wake by their
- * patience, and give up the bell if that happens again. So all that a reader can do to others of
- * its own user, which it could just as well stop or trace, is to make them late by
- * BELL_PATIENCE_NS a few times; to those of other users, nothing.
+ * patience, and give up the bell if that happens again; but not if they are woken in between, which
+ * who moved them can do as well. So all that a reader can do to others of its own user, which it
+ * could just as well stop or trace, is to make them late, by less than BELL_PATIENCE_NS at a time,
+ * for as long as it keeps at it; to those of other users, nothing.
  */
 
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * bench-camtap-readers SHEET-FD SOCKET: readers as camtap.h's first example is one: the doorbell,
+ * bench-camtap-readers SHEET-FD SOCKET: readers as camtap.h's first example is one: the bell,
  * which is the default, and camtap_next(), which is every frame in order, as the floors' readers
  * have it. (At 60 frames per second camtap_latest() gets the same frames by the same way.)
  */

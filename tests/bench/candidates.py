@@ -149,7 +149,7 @@ class Floor(Candidate):
 class Camtap(Candidate):
     name, label = "camtap", "camtap"
     how = ("camtapd as it is, but for a source that stamps frames instead of drawing them; default slots and "
-           "limits; readers with the doorbell and camtap_next()")
+           "limits; readers with the bell and camtap_next()")
     options = ()
 
     def missing(self):

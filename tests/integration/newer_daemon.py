@@ -187,7 +187,7 @@ class NewerDaemon:
             return
         mode, = struct.unpack_from("=I", self.hello, 32)
         self._send_unknown(connection)
-        # features that nobody knows, but no doorbell
+        # features that nobody knows, but no bell
         features = 0xffffffff00000000 if self.unknown else 0
         self._send(connection, WELCOME, struct.pack("=IIQII72s", 1, 4, features, mode, 0, b"newer"),
                    least=40)

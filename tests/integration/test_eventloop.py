@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """camtap_fd() in event loops: readable exactly as long as camtap_next() has something to do, so a loop
-never spins and never sleeps on a frame that is there. GLib's main loop and plain epoll, woken by the
-doorbell and by messages.
+never spins and never sleeps on a frame that is there. GLib's main loop and plain epoll, with the bell
+(camtap_set_doorbell()), which must not swallow what camtap_fd() is for, and without.
 
 Wake-ups that bring nothing (report: "idle") are what the library needs for itself:
 - to attach: WELCOME, FORMAT, SOURCEs, and a timer for each attempt;

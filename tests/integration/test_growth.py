@@ -27,7 +27,7 @@ def attach(connection, hello, tail=b""):
     """HELLO to READY. WELCOME's payload, the pool."""
     connection.send(HELLO, hello)
     welcome, fds = connection.expect(WELCOME)
-    assert fds == []  # no doorbell was asked for
+    assert fds == []  # what a reader is woken by comes with FORMAT
     form, fds = connection.expect(FORMAT)
     _, pool_size, guard_size = struct.unpack_from("=QQI", form)
     pool = mmap.mmap(fds[0], pool_size, mmap.MAP_SHARED, mmap.PROT_READ)

@@ -22,13 +22,16 @@ LIMITS = ["--max-clients", "300", "--max-clients-per-uid", "300"]
 class Pair:
     """The daemon under attack and one that is left alone, each with a steady reader."""
 
-    def __init__(self, bench, *arguments, **more):
+    def __init__(self, bench, *arguments, reader=(), wrapper=(), **more):
         self.bench = bench
         arguments = ["--size", "320x180", *LIMITS, *arguments]
         self.target = bench.daemon(*arguments, nice=-10, **more)
         self.control = bench.daemon(*arguments, nice=-10)
+        for daemon in (self.target, self.control):
+            daemon.let_in_everybody()
         self.readers = [
-            bench.steady(daemon, "--verify", nice=-10) for daemon in (self.target, self.control)
+            bench.steady(daemon, "--verify", *reader, wrapper=wrapper, nice=-10)
+            for daemon in (self.target, self.control)
         ]
         self.worst_answers = [0.0, 0.0]
 
@@ -61,7 +64,7 @@ class Pair:
     def undisturbed(self, answer_within=0.5):
         """Ends the readers. What they got must be right, whatever the machine does; True if the
         target's frames came on the beat and none was missed, as far as that is so of the control."""
-        target, control = (reader.finish() for reader in self.readers)
+        target, control = self.reports = [reader.finish() for reader in self.readers]
         print("target:", target, "\ncontrol:", control, "\nworst answers:", self.worst_answers)
         for key in ("torn", "events", "order_errors", "error"):
             assert target[key] == 0, (key, target)
@@ -207,6 +210,80 @@ def test_slow_observer(bench, name):
 
 def test_socket_that_is_being_read(bench):
     attack_undisturbed(bench, "busy-socket", 2)
+
+
+# ---- the bell ----
+
+OTHER = 65534
+
+
+def bells(daemon, uid):
+    """Does the bell serve them? Of each reader of that user."""
+    return {client["bell"] for client in daemon.clients("steady") if client["uid"] == uid}
+
+
+def attack_bell(bench, name, seconds, *arguments):
+    """The attack, beside a reader of another user that hears the bell, who must not notice, and one
+    of the same user: (the attack's last line, what the daemon says of the bells of both, what the
+    latter saw)."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be another user")
+    other = ["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups"]
+    for _ in range(ROUNDS):
+        pair = Pair(bench, reader=["--block"], wrapper=other)
+        kin = [bench.steady(daemon, "--block", nice=-10) for daemon in (pair.target, pair.control)]
+        assert bells(pair.target, 0) == bells(pair.target, OTHER) == {True}
+        result = pair.attack(name, seconds, *arguments)
+        before = kin[0].ask()["frames"]
+        wait_for(lambda: kin[0].ask()["frames"] > before + 30, "frames go on", interval=0.1)
+        heard = bells(pair.target, 0), bells(pair.target, OTHER)
+        own, control = (reader.finish() for reader in kin)
+        print(result, "\nsame user:", own, "\ncontrol:", control)
+        assert own["error"] == own["order_errors"] == own["events"] == 0, own
+        calm = pair.undisturbed()
+        target, beside = pair.reports
+        pair.stop()
+        if calm and control["slow"] <= 3 and target["slow"] <= 3 + beside["slow"]:
+            return result, *heard, own
+    raise AssertionError("others were disturbed, those beside them were not")
+
+
+def test_bell_that_is_crowded(bench):
+    """By threads that sleep on it. It is closed, for that user; nobody misses a frame."""
+    result, same, other, report = attack_bell(bench, "bell-crowd", 2)
+    assert result["closed"] == 1 and result["sleepers"] > 1000
+    assert same == {False} and other == {True}
+    assert report["missed"] == 0 and report["slow"] <= 10, report
+
+
+def test_bell_whose_sleepers_are_moved(bench):
+    """Those of the same user are late a few times, and then give up the bell."""
+    result, _, other, report = attack_bell(bench, "bell-requeue", 3)
+    assert result["sleepers"] > 0 and other == {True}
+    assert report["missed"] == 0 and report["slow"] <= 30, report
+
+
+def test_bell_whose_sleepers_are_moved_and_woken(bench):
+    """Before their patience is over: they do not notice, and are late, but miss nothing."""
+    result, _, other, report = attack_bell(bench, "bell-requeue", 3, 40)
+    assert result["sleepers"] > 10 and other == {True}
+    assert report["missed"] == 0, report
+
+
+def test_bell_whose_sleepers_are_woken(bench):
+    """In vain, thousands of times a second: that is all."""
+    result, same, other, report = attack_bell(bench, "bell-wake", 2)
+    assert result["sleepers"] > 100
+    assert same == other == {True}
+    assert report["missed"] == 0 and report["slow"] <= 10, report
+
+
+def test_bell_that_is_heard_and_not(bench):
+    """What a client says in its guard is nobody else's affair."""
+    result, same, other, report = attack_bell(bench, "bell-scribble", 2)
+    assert result["words"] > 10000 and result["code"] == 0
+    assert same == other == {True}
+    assert report["missed"] == 0 and report["slow"] <= 10, report
 
 
 # ---- the socket ----

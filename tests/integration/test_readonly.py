@@ -86,3 +86,34 @@ def test_control(bench):
     assert attacker.wait() == 1
     assert set(seen[BY_FD]) == set(SEALED)
     assert set(seen[BY_FD].values()) == {"ALLOWED"}
+
+
+def attack_the_bell(bench, daemon, uid):
+    """What came of it, and the file that it was."""
+    attacker = bench.program("readonly", daemon.socket, uid, "bell")
+    seen = attempts(attacker)
+    assert attacker.wait() == 0, seen
+    return seen, seen.pop("bell")["inode"]
+
+
+def test_no_way_to_write_the_bell(bench):
+    """As little as the pool, and each user has one of its own."""
+    daemon = bench.daemon("--size", "320x180")
+    daemon.let_in_everybody()
+    # it stays there for as long as it has a reader
+    keepers = [
+        bench.steady(daemon, wrapper=["setpriv", f"--reuid={uid}", "--clear-groups"] if uid else ())
+        for uid in UIDS
+    ]
+    inodes = set()
+    for uid in UIDS:
+        seen, inode = attack_the_bell(bench, daemon, uid)
+        assert attack_the_bell(bench, daemon, uid) == (seen, inode), "readers of a user share it"
+        inodes.add(inode)
+        expected = {by: REFUSALS[by] for by in ("as received", "mapping")}
+        expected[BY_FD] = SEALED
+        expected[BY_MAP] = SEALED if uid == 0 else {"open for writing": "EPERM"}
+        assert seen == expected
+    assert len(inodes) == len(UIDS)
+    for keeper in keepers:
+        assert keeper.finish()["error"] == 0

@@ -178,7 +178,7 @@ byte lease_slot[NR * LEASES] = NONE, lease_age[NR * LEASES];
 #define YOUNGEST(r) (FIRST(r) + (LEASES - 1) * (lease_slot[LAST(r)] != NONE))
 #ifdef LOSSLESS
 byte behind[NR]; /* entries of recent[] that it has not looked at */
-bool bell[NR];	 /* announced and not drained: a byte in the doorbell, or a FRAME in the queue */
+bool bell[NR];	 /* announced and not drained: a ring, or a FRAME in the queue */
 bool awake[NR] = STARTS_LINKED; /* has drained the bell and not yet looked at all of recent[] */
 bool owes[NR];	 /* has released a word with WAITED; RELEASED still to be sent */
 bool dead[NR];	 /* killed; the hang-up not handled yet */
@@ -846,7 +846,7 @@ inline make_newest()
 }
 
 #ifdef LOSSLESS
-/* A full queue or doorbell swallows it; then the reader has something to wake up for anyway. */
+/* A full queue swallows it; then the reader has something to wake up for anyway. */
 inline announce()
 {
 	d_step {

@@ -269,9 +269,8 @@ struct camera_bench *camera_bench_new(void)
 	bench->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	assert_true(bench->notify_fd >= 0);
 	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, bench->doorbell),
-		0);
-	bench->reader.target.fd = bench->doorbell[0];
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, bench->ends), 0);
+	bench->reader.target.fd = bench->ends[0];
 	bench->reader.target.byte = true;
 	return bench;
 }
@@ -302,8 +301,8 @@ void camera_bench_free(struct camera_bench *bench)
 		free(bench->words[i]);
 	}
 	close(bench->notify_fd);
-	close(bench->doorbell[0]);
-	close(bench->doorbell[1]);
+	close(bench->ends[0]);
+	close(bench->ends[1]);
 	pthread_mutex_destroy(&bench->lock);
 	fake_source_finish(&bench->fake);
 	pinned_finish(&bench->pinned);

@@ -30,7 +30,7 @@ struct camera_bench {
 	struct fake_source fake;
 	const struct camera_pause *pause; /* it begins like this; NULL: it is on */
 	struct camera *camera;
-	int notify_fd, doorbell[2];
+	int notify_fd, ends[2];
 
 	/* Runs on the capture thread, at the beginning of each call of the source. May be NULL. */
 	void (*hook)(struct camera_bench *bench, enum fake_call call);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-int with_doorbell = 1, without_doorbell = 0;
+int with_bell = 1, without_bell = 0;
 
 static struct fixture fixture;
 
@@ -46,14 +46,14 @@ int64_t clock_ms(clockid_t clock)
 
 int fixture_setup(void **state)
 {
-	int doorbell = *state ? *(int *)*state : 1;
+	int bell = *state ? *(int *)*state : 1;
 
 	fixture.open_fds = count_fds();
 	fixture.mapped_files = count_mapped_files();
 	fixture.camera = NULL;
 	mock_init(&fixture.mock);
 	renew_client(&fixture);
-	assert_int_equal(camtap_set_doorbell(fixture.camera, doorbell), 0);
+	assert_int_equal(camtap_set_doorbell(fixture.camera, bell), 0);
 	*state = &fixture;
 	return 0;
 }

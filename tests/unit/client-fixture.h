@@ -32,8 +32,8 @@ struct fixture {
 };
 
 /* Setup and teardown of a test; the state is a struct fixture. The initial state is one of these,
- * how the client asks to be woken, or NULL: the doorbell. */
-extern int with_doorbell, without_doorbell;
+ * how the client asks to be woken, or NULL: by the bell if it can. */
+extern int with_bell, without_bell;
 int fixture_setup(void **state);
 /* Also looks that no file descriptor and no mapping is left. */
 int fixture_teardown(void **state);
@@ -41,8 +41,8 @@ int fixture_teardown(void **state);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define TEST_WAKE(name, wake)                                                                      \
 	cmocka_unit_test_prestate_setup_teardown(name, fixture_setup, fixture_teardown, &(wake))
-/* First with the doorbell, then by messages. */
-#define TEST_BOTH(name) TEST_WAKE(name, with_doorbell), TEST_WAKE(name, without_doorbell)
+/* First with the bell, then without. */
+#define TEST_BOTH(name) TEST_WAKE(name, with_bell), TEST_WAKE(name, without_bell)
 
 int64_t clock_ms(clockid_t clock);
 

@@ -193,7 +193,7 @@ static void the_limit_is_told_and_does_not_wake(void **state)
 	assert_release(take(f, LEASES + 2, 0), 0);
 	assert_idle(f->camera);
 	assert_release(frame, 0);
-	/* and the doorbell is heard again */
+	/* and frames wake again */
 	publish(f, 1);
 	assert_release(take(f, LEASES + 3, 0), 0);
 }

@@ -4,13 +4,15 @@
  * Attacks by way of the wake-up: whoever sends to a socket or writes into a pipe runs the wake-up
  * functions of everything that waits there, in its own time. A waiting place is an entry of an
  * epoll set, and there is one for each pair of set and descriptor: duplicates make thousands of
- * few.
+ * few. And by way of the bell, on which others of the same user sleep, too.
  */
 
 #include "hostile.h"
 #include "raw.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,12 +20,14 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SETS      400
 #define ENTRIES   200000
 #define CROWD     60
+#define SLEEPERS  2000
 #define CROWD_FEW 6000 /* entries: a wake-up of somewhat less than half a millisecond */
 
 static int sets[SETS];
@@ -218,5 +222,129 @@ int hostile_busy_socket(struct hostile_options *options)
 	close(fault); /* lets the read go on */
 	pthread_join(thread, NULL);
 	printf("{}\n");
+	return HOSTILE_DONE;
+}
+
+/* ---- the bell ---- */
+
+static void attach_to_bell(struct raw *raw, const struct hostile_options *options)
+{
+	int error;
+
+	raw_init(raw);
+	error = raw_attach(raw, options->socket, "hostile", WIRE_FEATURE_BELL);
+	if (error < 0)
+		hostile_die("cannot attach", error);
+	if (raw->bell == NULL)
+		hostile_die("no bell", ENOENT);
+}
+
+static void *sleep_for_ever(void *userdata)
+{
+	const struct bell_word *word = userdata;
+
+	for (;;)
+		syscall(SYS_futex, &word->rung, FUTEX_WAIT,
+			atomic_load_explicit(&word->rung, memory_order_relaxed), NULL, NULL, 0);
+	return NULL;
+}
+
+/* Each ring would have to wake them all, one after the other. */
+int hostile_bell_crowd(struct hostile_options *options)
+{
+	unsigned count = options->count > 0 ? options->count : SLEEPERS, sleepers = 0;
+	pthread_attr_t attributes;
+	pthread_t thread;
+	struct raw raw;
+
+	attach_to_bell(&raw, options);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 65536);
+	while (sleepers < count &&
+		pthread_create(&thread, &attributes, sleep_for_ever, (void *)raw.bell) == 0)
+		sleepers++;
+	atomic_store(raw_listens(&raw), BELL_LISTENS);
+	hostile_ready(options);
+	while (hostile_time_left(options) && raw_drain(&raw))
+		raw_wait(&raw, 100);
+	printf("{\"sleepers\": %u, \"closed\": %u}\n", sleepers,
+		atomic_load_explicit(&raw.bell->closed, memory_order_relaxed));
+	return HOSTILE_DONE;
+}
+
+/* Where the sleepers are moved to. */
+static _Atomic uint32_t own_word;
+
+/* All words of the bell: the memory is the same. */
+static long at_each_word(const struct raw *raw, int operation)
+{
+	const struct bell_word *words =
+		(const struct bell_word *)((const uint8_t *)raw->bell - raw->format.bell_offset);
+	long all = 0;
+
+	for (unsigned i = 0; i < BELL_WORDS; i++) {
+		uint32_t rung = atomic_load_explicit(&words[i].rung, memory_order_relaxed);
+		long done = operation == FUTEX_WAKE
+				    ? syscall(SYS_futex, &words[i].rung, FUTEX_WAKE, INT_MAX, NULL,
+					      NULL, 0)
+				    : syscall(SYS_futex, &words[i].rung, FUTEX_CMP_REQUEUE, 0,
+					      (long)INT_MAX, &own_word, rung);
+
+		all += done > 0 ? done : 0;
+	}
+	return all;
+}
+
+static int disturb_sleepers(struct hostile_options *options, int operation)
+{
+	bool late = operation != FUTEX_WAKE && options->count > 0;
+	unsigned pause_us = late ? options->count * 1000 : 200;
+	unsigned long long sleepers = 0;
+	struct raw raw;
+
+	attach_to_bell(&raw, options);
+	atomic_store(raw_listens(&raw), BELL_LISTENS);
+	hostile_ready(options);
+	while (hostile_time_left(options) && raw_drain(&raw)) {
+		sleepers += (unsigned long long)at_each_word(&raw, operation);
+		usleep(pause_us); /* who is woken goes to sleep again */
+		if (late)
+			syscall(SYS_futex, &own_word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	}
+	printf("{\"sleepers\": %llu, \"code\": %u}\n", sleepers, raw.bye.code);
+	raw_finish(&raw);
+	return HOSTILE_DONE;
+}
+
+int hostile_bell_requeue(struct hostile_options *options)
+{
+	return disturb_sleepers(options, FUTEX_CMP_REQUEUE);
+}
+
+int hostile_bell_wake(struct hostile_options *options)
+{
+	return disturb_sleepers(options, FUTEX_WAKE);
+}
+
+int hostile_bell_scribble(struct hostile_options *options)
+{
+	unsigned long long words = 0;
+	uint32_t random = 1;
+	struct raw raw;
+
+	attach_to_bell(&raw, options);
+	hostile_ready(options);
+	while (hostile_time_left(options)) {
+		for (unsigned i = 0; i < 10000; i++) {
+			random = random * 1664525 + 1013904223; /* Numerical Recipes */
+			atomic_store_explicit(raw_listens(&raw),
+				random >> 31 ? random : random >> 30, memory_order_relaxed);
+		}
+		words += 10000;
+		if (!raw_drain(&raw))
+			break;
+	}
+	printf("{\"words\": %llu, \"code\": %u}\n", words, raw.bye.code);
+	raw_finish(&raw);
 	return HOSTILE_DONE;
 }

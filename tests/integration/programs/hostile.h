@@ -50,6 +50,10 @@ int hostile_epoll_crowd(struct hostile_options *options);
 int hostile_epoll_observer(struct hostile_options *options);
 int hostile_epoll_sender(struct hostile_options *options);
 int hostile_busy_socket(struct hostile_options *options);
+int hostile_bell_crowd(struct hostile_options *options);
+int hostile_bell_requeue(struct hostile_options *options);
+int hostile_bell_wake(struct hostile_options *options);
+int hostile_bell_scribble(struct hostile_options *options);
 
 /* hostile-wire.c */
 int hostile_garbage(struct hostile_options *options);

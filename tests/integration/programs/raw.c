@@ -18,7 +18,8 @@
 
 void raw_init(struct raw *raw)
 {
-	*raw = (struct raw){.socket = -1, .pool_fd = -1, .guard_fd = -1, .document_fd = -1};
+	*raw = (struct raw){
+		.socket = -1, .pool_fd = -1, .guard_fd = -1, .bell_fd = -1, .document_fd = -1};
 }
 
 static void close_fd(int *fd)
@@ -34,7 +35,10 @@ static void unmap(struct raw *raw)
 		munmap(raw->pool, raw->view.size);
 	if (raw->guard != NULL)
 		munmap(raw->guard, raw->format.guard_size);
+	if (raw->bell != NULL)
+		munmap((uint8_t *)raw->bell - raw->format.bell_offset, raw->format.bell_size);
 	raw->pool = raw->guard = NULL;
+	raw->bell = NULL;
 }
 
 void raw_finish(struct raw *raw)
@@ -43,6 +47,7 @@ void raw_finish(struct raw *raw)
 	close_fd(&raw->socket);
 	close_fd(&raw->pool_fd);
 	close_fd(&raw->guard_fd);
+	close_fd(&raw->bell_fd);
 	close_fd(&raw->document_fd);
 }
 
@@ -114,7 +119,12 @@ static int keep(struct raw *raw, const void *buffer, size_t length, uint32_t typ
 		error = message_unpack(buffer, length, least, &raw->format, sizeof raw->format);
 		if (error == 0)
 			error = keep_fd(&raw->pool_fd, fds, fd_count, 0);
-		return error < 0 ? error : keep_fd(&raw->guard_fd, fds, fd_count, 1);
+		if (error == 0)
+			error = keep_fd(&raw->guard_fd, fds, fd_count, 1);
+		close_fd(&raw->bell_fd);
+		if (error == 0 && raw->format.bell_size > 0)
+			error = keep_fd(&raw->bell_fd, fds, fd_count, 2);
+		return error;
 	case WIRE_STATUS:
 		error = message_unpack(buffer, length, least, &raw->status, sizeof raw->status);
 		return error < 0 ? error : keep_fd(&raw->document_fd, fds, fd_count, 0);
@@ -219,6 +229,12 @@ int raw_map(struct raw *raw)
 	if (map == MAP_FAILED)
 		return -errno;
 	raw->guard = map;
+	if (raw->bell_fd < 0)
+		return 0;
+	map = mmap(NULL, raw->format.bell_size, PROT_READ, MAP_SHARED, raw->bell_fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	raw->bell = (const struct bell_word *)((uint8_t *)map + raw->format.bell_offset);
 	return 0;
 }
 
@@ -241,6 +257,11 @@ int raw_seal(struct raw *raw)
 {
 	return fcntl(raw->guard_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0 ? -errno
 											: 0;
+}
+
+_Atomic uint32_t *raw_listens(const struct raw *raw)
+{
+	return (_Atomic uint32_t *)raw_word(raw, raw->format.slot_count);
 }
 
 guard_word *raw_word(const struct raw *raw, uint32_t slot)

@@ -7,6 +7,7 @@
  * rules, or see what the daemon really sends. It trusts the daemon. One thread.
  */
 
+#include "bell-word.h"
 #include "guard.h"
 #include "pool-layout.h"
 #include "wire.h"
@@ -17,6 +18,7 @@
 struct raw {
 	int socket;
 	int pool_fd, guard_fd;
+	int bell_fd;                 /* -1: there is none */
 	int document_fd;             /* of the last STATUS */
 	struct wire_welcome welcome; /* the last message of each type */
 	struct wire_format format;
@@ -25,10 +27,11 @@ struct raw {
 	struct wire_status status;
 	struct wire_bye bye; /* REFUSED as well */
 	struct pool_view view;
-	uint8_t *pool;     /* mapped read-only; NULL: not mapped */
-	uint8_t *guard;    /* mapped read-write; NULL: not mapped */
-	uint64_t position; /* of the last frame that raw_next() returned */
-	uint64_t missed;   /* positions that were gone before raw_next() came to them */
+	uint8_t *pool;                /* mapped read-only; NULL: not mapped */
+	uint8_t *guard;               /* mapped read-write; NULL: not mapped */
+	const struct bell_word *bell; /* mapped read-only; NULL: there is none */
+	uint64_t position;            /* of the last frame that raw_next() returned */
+	uint64_t missed;              /* positions that were gone before raw_next() came to them */
 };
 
 /* A frame, taken or not. */
@@ -44,7 +47,7 @@ void raw_finish(struct raw *raw);
 /* Each returns 0 or a negative errno. */
 int raw_connect(struct raw *raw, const char *path);
 int raw_hello(struct raw *raw, const char *name, enum wire_mode mode, uint64_t features);
-/* Maps the pool and the guard of the last FORMAT. */
+/* Maps the pool, the guard and the bell of the last FORMAT. */
 int raw_map(struct raw *raw);
 /* Seals the guard, as a READY demands. */
 int raw_seal(struct raw *raw);
@@ -64,6 +67,8 @@ bool raw_drain(struct raw *raw);
 /* Waits until the socket is readable. False: the time is over. */
 bool raw_wait(const struct raw *raw, int timeout_ms);
 
+/* Where it says that it listens to the bell (enum bell_listens). */
+_Atomic uint32_t *raw_listens(const struct raw *raw);
 /* The lock word of a slot. */
 guard_word *raw_word(const struct raw *raw, uint32_t slot);
 /* The next frame by position that is still there; takes no lock. False: there is none yet. */

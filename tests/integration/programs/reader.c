@@ -11,7 +11,8 @@
  *   --frames N        ends after N frames
  *   --seconds S       ends after S seconds
  *   --latest          skips to the newest frame instead of reading in order
- *   --messages        is woken by messages instead of the doorbell
+ *   --messages        is woken by messages, never by the bell
+ *   --block           waits in camtap_next(), which the bell is for, instead of for camtap_fd()
  *   --verify          each frame must be the whole test picture of its sequence number, when it is
  *                     taken and when it is given back
  *   --hold-frames K   holds up to K frames (default 1)
@@ -36,19 +37,21 @@
 #include <unistd.h>
 
 #define HOLD_MAX 64
-#define TICK_MS  10 /* how often held frames are looked at */
+#define TICK_MS  10       /* how often held frames are looked at */
+#define SLOW_NS  30000000 /* who sees a frame so long after its publication was woken late */
+#define BLOCK_MS 200      /* how often standard input is, with --block */
 
 struct arguments {
 	const char *socket, *name;
 	uint64_t frames;
 	double seconds;
-	bool latest, messages, verify, unlocked;
+	bool latest, messages, block, verify, unlocked;
 	unsigned hold_frames;
 	int64_t hold_ns;
 };
 
 struct report {
-	uint64_t frames, torn, stale, events, late, order_errors;
+	uint64_t frames, torn, stale, events, late, slow, order_errors;
 	uint64_t first, last; /* frame ids */
 	int64_t worst_gap_ns; /* between the publications of consecutive frames */
 	int64_t publish_time_ns;
@@ -86,14 +89,15 @@ static void print_report(const struct reader *reader)
 	printf("{\"frames\": %" PRIu64 ", \"missed\": %" PRIu64 ", \"torn\": %" PRIu64
 	       ", \"stale\": %" PRIu64 ", \"events\": %" PRIu64 ", \"first\": %" PRIu64
 	       ", \"last\": %" PRIu64 ", \"late\": %" PRIu64 ", \"worst_gap_ms\": %.3f"
-	       ", \"order_errors\": %" PRIu64 ", \"held\": %u, \"epochs\": %" PRIu64
-	       ", \"epoch_frames\": %" PRIu64
+	       ", \"slow\": %" PRIu64 ", \"order_errors\": %" PRIu64
+	       ", \"held\": %u, \"epochs\": %" PRIu64 ", \"epoch_frames\": %" PRIu64
 	       ", \"epoch_gap_ms\": %.3f, \"error\": %d, \"text\": \"%s\"}\n",
 		report->frames, camtap_missed(reader->camera), report->torn, report->stale,
 		report->events, report->first, report->last, report->late,
-		(double)report->worst_gap_ns / 1e6, report->order_errors, reader->held_count,
-		report->epochs, report->epoch_frames, (double)report->epoch_gap_ns / 1e6,
-		-reader->error, camtap_error_text(reader->camera));
+		(double)report->worst_gap_ns / 1e6, report->slow, report->order_errors,
+		reader->held_count, report->epochs, report->epoch_frames,
+		(double)report->epoch_gap_ns / 1e6, -reader->error,
+		camtap_error_text(reader->camera));
 	fflush(stdout);
 }
 
@@ -128,6 +132,7 @@ static void look_at_epoch(struct report *report, const struct camtap_frame *fram
 		report->first = report->last = 0;
 	}
 	report->epoch_frames++;
+	report->slow += now - camtap_frame_publish_time(frame) > SLOW_NS;
 	report->seen_ns = now;
 }
 
@@ -234,8 +239,9 @@ static void read_some(struct reader *reader)
 	while (reader->held_count < arguments->hold_frames &&
 		(arguments->frames == 0 || reader->report.frames < arguments->frames)) {
 		struct camtap_frame *frame;
-		int outcome = arguments->latest ? camtap_latest(reader->camera, &frame, 0)
-						: camtap_next(reader->camera, &frame, 0);
+		int timeout_ms = arguments->block ? BLOCK_MS : 0;
+		int outcome = arguments->latest ? camtap_latest(reader->camera, &frame, timeout_ms)
+						: camtap_next(reader->camera, &frame, timeout_ms);
 
 		if (outcome == CAMTAP_TRY_AGAIN)
 			break;
@@ -245,7 +251,7 @@ static void read_some(struct reader *reader)
 			reader->report.events++;
 		else
 			reader->error = outcome;
-		if (reader->error < 0)
+		if (reader->error < 0 || arguments->block)
 			break;
 	}
 }
@@ -255,8 +261,10 @@ static void read_some(struct reader *reader)
 static bool wait_for_something(struct reader *reader, int64_t deadline_ns)
 {
 	bool full = reader->held_count == reader->arguments.hold_frames;
+	bool block = reader->arguments.block;
+	/* camtap_fd() would be the end of the bell */
 	struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-		{.fd = full ? -1 : camtap_fd(reader->camera), .events = POLLIN}};
+		{.fd = full || block ? -1 : camtap_fd(reader->camera), .events = POLLIN}};
 	int64_t left = (deadline_ns - now_ns()) / 1000000 + 1;
 	char line[256];
 
@@ -264,6 +272,8 @@ static bool wait_for_something(struct reader *reader, int64_t deadline_ns)
 		left = 1000;
 	if (reader->held_count > 0 && left > TICK_MS)
 		left = TICK_MS;
+	if (block && !full)
+		left = 0;
 	if (poll(fds, 2, left > 0 ? (int)left : 0) <= 0 || fds[0].revents == 0)
 		return true;
 	if (read(STDIN_FILENO, line, sizeof line) <= 0)
@@ -306,8 +316,9 @@ static bool parse(struct arguments *ret_arguments, int argc, char **argv)
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
 		{"name", required_argument, NULL, 'n'}, {"frames", required_argument, NULL, 'f'},
 		{"seconds", required_argument, NULL, 't'}, {"latest", no_argument, NULL, 'l'},
-		{"messages", no_argument, NULL, 'm'}, {"verify", no_argument, NULL, 'v'},
-		{"unlocked", no_argument, NULL, 'u'}, {"hold-frames", required_argument, NULL, 'k'},
+		{"messages", no_argument, NULL, 'm'}, {"block", no_argument, NULL, 'b'},
+		{"verify", no_argument, NULL, 'v'}, {"unlocked", no_argument, NULL, 'u'},
+		{"hold-frames", required_argument, NULL, 'k'},
 		{"hold-ms", required_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	struct arguments arguments = {.name = "reader", .hold_frames = 1};
 	int option;
@@ -331,6 +342,9 @@ static bool parse(struct arguments *ret_arguments, int argc, char **argv)
 			break;
 		case 'm':
 			arguments.messages = true;
+			break;
+		case 'b':
+			arguments.block = true;
 			break;
 		case 'v':
 			arguments.verify = true;

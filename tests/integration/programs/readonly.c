@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * readonly SOCKET [UID]: attaches (as user UID, if told) and tries every way to write into the pool
- * that it is given. One line per attempt: by what, how, and the error, or ALLOWED. Ends with 1 if
- * one of them was allowed.
+ * readonly SOCKET [UID [bell]]: attaches (as user UID, if told) and tries every way to write into
+ * the pool that it is given, or into the bell; of that it says which file it is, too. One line per
+ * attempt: by what, how, and the error, or ALLOWED. Ends with 1 if one of them was allowed.
  *
  * readonly control: the same attempts on memory that is only opened and mapped read-only, without
  * seals: those that work there show that the attempts are real.
@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,7 +82,7 @@ static void try_file(const char *how, int fd, size_t size)
 	tried(how, "splice", splice_done(fd));
 	tried(how, "copy", copy_done(fd));
 	tried(how, "grow", ftruncate(fd, (off_t)size * 2) == 0);
-	tried(how, "shrink", ftruncate(fd, (off_t)size) == 0 && ftruncate(fd, 4096) == 0);
+	tried(how, "shrink", ftruncate(fd, (off_t)size / 2) == 0);
 	tried(how, "allocate", fallocate(fd, 0, 0, (off_t)size + 4096) == 0);
 	tried(how, "punch a hole",
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0);
@@ -207,8 +208,26 @@ static void become(uid_t uid)
 	prctl(PR_SET_DUMPABLE, 1UL, 0UL, 0UL, 0UL); /* else /proc/self is root's */
 }
 
+/* From now on the bell is what is called the pool. */
+static int attack_bell(struct raw *raw)
+{
+	struct stat status;
+
+	if (raw->bell_fd < 0 || fstat(raw->bell_fd, &status) < 0)
+		return -ENOENT;
+	printf("bell: inode: %ju\n", (uintmax_t)status.st_ino);
+	munmap(raw->pool, raw->view.size);
+	close(raw->pool_fd);
+	raw->pool_fd = dup(raw->bell_fd);
+	raw->pool = (uint8_t *)raw->bell - raw->format.bell_offset;
+	raw->view.size = raw->format.pool_size = raw->format.bell_size;
+	raw->bell = NULL;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	bool bell = argc > 3 && strcmp(argv[3], "bell") == 0;
 	char path[128];
 	struct raw raw;
 	int error;
@@ -221,7 +240,9 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "control") == 0) {
 		attach_to_control(&raw);
 	} else {
-		error = raw_attach(&raw, argv[1], "readonly", 0);
+		error = raw_attach(&raw, argv[1], "readonly", bell ? WIRE_FEATURE_BELL : 0);
+		if (error == 0 && bell)
+			error = attack_bell(&raw);
 		if (error < 0) {
 			fprintf(stderr, "readonly: %s\n", strerror(-error));
 			return 2;
@@ -229,7 +250,8 @@ int main(int argc, char **argv)
 	}
 	try_file("as received", raw.pool_fd, raw.format.pool_size);
 	try_mapping(raw.pool, raw.view.size);
-	try_private(&raw);
+	if (!bell)
+		try_private(&raw);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", raw.pool_fd);
 	try_again("reopened by /proc/self/fd", path, raw.format.pool_size);
 	snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (unsigned long)raw.pool,
