@@ -18,6 +18,11 @@
 /* So often it may have been rung without waking us; then it is given up. */
 #define UNHEARD_MAX 3
 
+/* So often the socket is looked at in any case, in ns. A hang-up is told by nobody, and it is not
+ * only quiet after one: others may go on ringing, and who waits for less than BELL_PATIENCE_NS each
+ * time, or not at all, never finds that it is quiet. */
+#define LOOK_EVERY_NS (1000 * NS_PER_MS)
+
 struct bell {
 	void *base;
 	size_t size;
@@ -27,7 +32,17 @@ struct bell {
 	uint32_t told;    /* as it was when the socket was looked at */
 	unsigned unheard; /* rings that did not wake us */
 	bool quiet;       /* nothing came for BELL_PATIENCE_NS */
+	int64_t looked;   /* at the socket, because it was time to: coarse_ns() */
 };
+
+/* To within some milliseconds, and cheap enough for each frame. */
+HOT static int64_t coarse_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * (1000 * NS_PER_MS) + now.tv_nsec;
+}
 
 int bell_map(
 	int fd, uint32_t size, uint32_t offset, _Atomic uint32_t *listens, struct bell **ret_bell)
@@ -52,6 +67,7 @@ int bell_map(
 	}
 	bell->word = (const struct bell_word *)((const uint8_t *)bell->base + offset);
 	bell->told = atomic_load_explicit(&bell->word->told, memory_order_acquire);
+	bell->looked = coarse_ns();
 	*ret_bell = bell;
 	return 0;
 }
@@ -89,6 +105,17 @@ void bell_stop_listening(struct bell *bell)
 	set_listens(bell, BELL_MESSAGES);
 }
 
+/* Is it time to look at the socket, told or not? */
+HOT static bool look_is_due(struct bell *bell)
+{
+	int64_t now = coarse_ns();
+
+	if (now - bell->looked < LOOK_EVERY_NS)
+		return false;
+	bell->looked = now;
+	return true;
+}
+
 HOT static int sleep_on(const struct bell_word *word, uint32_t seen, int64_t time_ns)
 {
 	struct timespec timeout = {
@@ -108,7 +135,7 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 	int64_t time = BELL_PATIENCE_NS;
 	int error;
 
-	if (told != bell->told) {
+	if (told != bell->told || look_is_due(bell)) {
 		bell->told = told;
 		return BELL_MESSAGE;
 	}
