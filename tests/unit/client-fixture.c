@@ -52,6 +52,7 @@ int fixture_setup(void **state)
 	fixture.mapped_files = count_mapped_files();
 	fixture.camera = NULL;
 	mock_init(&fixture.mock);
+	fixture.mock.rings = doorbell;
 	renew_client(&fixture);
 	assert_int_equal(camtap_set_doorbell(fixture.camera, doorbell), 0);
 	*state = &fixture;

@@ -32,7 +32,7 @@ struct fixture {
 };
 
 /* Setup and teardown of a test; the state is a struct fixture. The initial state is one of these,
- * how the client asks to be woken, or NULL: the doorbell. */
+ * how the client asks to be woken, or NULL: by the bell. */
 extern int with_doorbell, without_doorbell;
 int fixture_setup(void **state);
 /* Also looks that no file descriptor and no mapping is left. */
@@ -41,7 +41,7 @@ int fixture_teardown(void **state);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define TEST_WAKE(name, wake)                                                                      \
 	cmocka_unit_test_prestate_setup_teardown(name, fixture_setup, fixture_teardown, &(wake))
-/* First with the doorbell, then by messages. */
+/* First with the bell, then by messages. */
 #define TEST_BOTH(name) TEST_WAKE(name, with_doorbell), TEST_WAKE(name, without_doorbell)
 
 int64_t clock_ms(clockid_t clock);
