@@ -18,6 +18,10 @@
 /* So often it may have been rung without waking us; then it is given up. */
 #define UNHEARD_MAX 3
 
+/* So often, in ns, the socket is looked at in any case. A hang-up is told by nobody, and it is not
+ * always quiet after one: others of the bell may go on being rung for. */
+#define LOOK_EVERY_NS (1000 * NS_PER_MS)
+
 struct bell {
 	void *base;
 	size_t size;
@@ -27,7 +31,19 @@ struct bell {
 	uint32_t told;    /* as it was when the socket was looked at */
 	unsigned unheard; /* rings that did not wake us */
 	bool quiet;       /* nothing came for BELL_PATIENCE_NS */
+	uint32_t rung;    /* as it was the last time */
+	int64_t heard;    /* when it was found to be another one: coarse_ns() */
+	int64_t looked;   /* at the socket, because it was time to */
 };
+
+/* To within some milliseconds, and cheap enough for each frame. */
+HOT static int64_t coarse_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec * (1000 * NS_PER_MS) + now.tv_nsec;
+}
 
 int bell_map(
 	int fd, uint32_t size, uint32_t offset, _Atomic uint32_t *listens, struct bell **ret_bell)
@@ -52,6 +68,7 @@ int bell_map(
 	}
 	bell->word = (const struct bell_word *)((const uint8_t *)bell->base + offset);
 	bell->told = atomic_load_explicit(&bell->word->told, memory_order_acquire);
+	bell->looked = coarse_ns();
 	*ret_bell = bell;
 	return 0;
 }
@@ -89,6 +106,23 @@ void bell_stop_listening(struct bell *bell)
 	set_listens(bell, BELL_MESSAGES);
 }
 
+/* Is it time to look at the socket, told or not? Who sleeps for less than BELL_PATIENCE_NS each
+ * time, or not at all, would never find otherwise that it is quiet. */
+HOT static bool look_is_due(struct bell *bell, uint32_t rung)
+{
+	int64_t now = coarse_ns(), since = now - bell->looked;
+
+	if (rung != bell->rung) {
+		bell->rung = rung;
+		bell->heard = now;
+	}
+	if (since < BELL_PATIENCE_NS ||
+		(since < LOOK_EVERY_NS && now - bell->heard < BELL_PATIENCE_NS))
+		return false;
+	bell->looked = now;
+	return true;
+}
+
 HOT static int sleep_on(const struct bell_word *word, uint32_t seen, int64_t time_ns)
 {
 	struct timespec timeout = {
@@ -108,7 +142,7 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 	int64_t time = BELL_PATIENCE_NS;
 	int error;
 
-	if (told != bell->told) {
+	if (told != bell->told || look_is_due(bell, seen)) {
 		bell->told = told;
 		return BELL_MESSAGE;
 	}

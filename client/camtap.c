@@ -160,7 +160,7 @@ int camtap_set_mode(struct camtap *camera, enum camtap_mode mode)
 	return camera_fail(camera, -EINVAL, "there is no mode %d", (int)mode);
 }
 
-int camtap_set_doorbell(struct camtap *camera, int on)
+int camtap_set_bell(struct camtap *camera, int on)
 {
 	int error = may_set(camera);
 

@@ -97,7 +97,7 @@ int camtap_set_mode(struct camtap *camera, enum camtap_mode mode);
 /* 0: be woken by messages of one's own, never by the bell, which the readers of a user share.
  * Messages cost camtapd more. (Default: 1. The bell is for camtap_next() and camtap_latest() that
  * wait; who waits for camtap_fd() is woken by messages in any case.) */
-int camtap_set_doorbell(struct camtap *camera, int on);
+int camtap_set_bell(struct camtap *camera, int on);
 
 /* Starts to attach, and returns at once: socket activation may take a while, and camtap_next() goes
  * on with it. 0 also if there is a socket but nobody listens on it yet (it is tried again, with
@@ -113,7 +113,7 @@ void camtap_close(struct camtap *camera);
 
 /* An epoll file descriptor, the same for the handle's life, for poll() and event loops (POLLIN).
  * Level-triggered: readable exactly as long as camtap_next() has something to return or to do; so
- * not for a frame while the lease limit is reached. (With camtap_set_doorbell(0), events do not wake
+ * not for a frame while the lease limit is reached. (With camtap_set_bell(0), events do not wake
  * it then either, but for a hang-up.) Do not read, write or close it. From the first call on frames
  * are announced by messages, so a program that does not wait for it had better not ask for it. */
 int camtap_fd(struct camtap *camera);

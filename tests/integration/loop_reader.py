@@ -22,7 +22,7 @@ def parse(line):
 class LoopReader:
     """A reader in an event loop. Lines that nobody has waited for are in .lines, oldest first."""
 
-    def __init__(self, bench, socket, loop="epoll", wake="doorbell"):
+    def __init__(self, bench, socket, loop="epoll", wake="bell"):
         self.program = bench.program(f"{loop}-reader", socket, wake)
         self.lines = []
 

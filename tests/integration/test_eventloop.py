@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """camtap_fd() in event loops: readable exactly as long as camtap_next() has something to do, so a loop
 never spins and never sleeps on a frame that is there. GLib's main loop and plain epoll, with the bell
-(camtap_set_doorbell()), which must not swallow what camtap_fd() is for, and without.
+(camtap_set_bell()), which must not swallow what camtap_fd() is for, and without.
 
 Wake-ups that bring nothing (report: "idle") are what the library needs for itself:
 - to attach: WELCOME, FORMAT, SOURCEs, and a timer for each attempt;
@@ -22,7 +22,7 @@ from loop_reader import LoopReader
 IDLE_TO_ATTACH = 12
 ATTEMPTS = 12  # in the first second or two without a daemon: after 5, 10, 20 ... 640 ms, 1 s
 
-WAYS = [(loop, wake) for loop in ("epoll", "glib") for wake in ("doorbell", "messages")]
+WAYS = [(loop, wake) for loop in ("epoll", "glib") for wake in ("bell", "messages")]
 
 
 @pytest.fixture(params=WAYS, ids=["-".join(way) for way in WAYS])

@@ -134,7 +134,7 @@ def test_readers_stay_and_are_told_and_go_on(bench, directory):
     """What they hold stays as it was; the frames that come again are of a new epoch."""
     daemon = start(bench, directory, "--size", "320x240", "--rate", "60")
     readers = [LoopReader(bench, daemon.socket, *way)
-               for way in (("epoll", "doorbell"), ("glib", "messages"))]
+               for way in (("epoll", "bell"), ("glib", "messages"))]
     epochs = [reader.expect("epoch").values["epoch"] for reader in readers]
     held = [reader.ask("hold 1", "held") for reader in readers]
     for _ in range(5):

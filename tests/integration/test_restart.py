@@ -12,7 +12,7 @@ from camtap_testing import (BYE, MODE_OBSERVE, MODE_READ, Connection, Daemon, wa
 from loop_reader import LoopReader
 
 RESTARTS = 20
-WAYS = [("epoll", "doorbell"), ("epoll", "messages"), ("glib", "doorbell"), ("glib", "messages")]
+WAYS = [("epoll", "bell"), ("epoll", "messages"), ("glib", "bell"), ("glib", "messages")]
 
 
 def start(bench, directory):

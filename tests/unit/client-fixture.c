@@ -52,8 +52,9 @@ int fixture_setup(void **state)
 	fixture.mapped_files = count_mapped_files();
 	fixture.camera = NULL;
 	mock_init(&fixture.mock);
+	fixture.mock.rings = bell;
 	renew_client(&fixture);
-	assert_int_equal(camtap_set_doorbell(fixture.camera, bell), 0);
+	assert_int_equal(camtap_set_bell(fixture.camera, bell), 0);
 	*state = &fixture;
 	return 0;
 }

@@ -41,7 +41,7 @@ int fixture_teardown(void **state);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define TEST_WAKE(name, wake)                                                                      \
 	cmocka_unit_test_prestate_setup_teardown(name, fixture_setup, fixture_teardown, &(wake))
-/* First with the bell, then without. */
+/* First by the bell, then by messages. */
 #define TEST_BOTH(name) TEST_WAKE(name, with_bell), TEST_WAKE(name, without_bell)
 
 int64_t clock_ms(clockid_t clock);

@@ -76,7 +76,7 @@ int camtap_set_mode(struct camtap *camera, enum camtap_mode mode)
 	return 0;
 }
 
-int camtap_set_doorbell(struct camtap *camera, int on)
+int camtap_set_bell(struct camtap *camera, int on)
 {
 	(void)camera;
 	(void)on;

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,7 +31,7 @@ enum {
 void mock_init(struct mock *mock)
 {
 	*mock = (struct mock){.listener = -1, .socket = -1};
-	mock->pool.fd = mock->guard.fd = -1;
+	mock->pool.fd = mock->guard.fd = mock->bell.fd = -1;
 	strcpy(mock->directory, "/tmp/camtap-test.XXXXXX");
 	assert_non_null(mkdtemp(mock->directory));
 	snprintf(mock->path, sizeof(mock->path), "%s/socket", mock->directory);
@@ -68,12 +71,21 @@ static void drop_guard(struct mock *mock)
 	mock->guard.base = NULL;
 }
 
+static void drop_bell(struct mock *mock)
+{
+	if (mock->bell.words)
+		munmap(mock->bell.words, mock->bell.size);
+	close_fd(&mock->bell.fd);
+	mock->bell.words = mock->bell.word = NULL;
+}
+
 void mock_finish(struct mock *mock)
 {
 	mock_hang_up(mock);
 	mock_stop_listening(mock);
 	drop_pool(mock);
 	drop_guard(mock);
+	drop_bell(mock);
 	rmdir(mock->directory);
 }
 
@@ -166,6 +178,40 @@ int mock_receive(struct mock *mock)
 void mock_send(struct mock *mock, const void *message, const int *fds, size_t fd_count)
 {
 	assert_int_equal(message_send(mock->socket, message, fds, fd_count), 0);
+	if (!mock->bell.word)
+		return;
+	atomic_fetch_add_explicit(&mock->bell.word->told, 1, memory_order_relaxed);
+	if (!mock->silent)
+		mock_ring_bell(mock);
+}
+
+static int make_memfd(uint64_t size, uint8_t **ret_base)
+{
+	int fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	*ret_base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(*ret_base != MAP_FAILED);
+	return fd;
+}
+
+/* For a client that has just come. */
+static void make_bell(struct mock *mock)
+{
+	struct mock_bell *bell = &mock->bell;
+	uint8_t *base;
+
+	drop_bell(mock);
+	if (!mock->rings || !(mock->hello.features & WIRE_FEATURE_BELL))
+		return;
+	bell->size = 4096;
+	bell->fd = make_memfd(bell->size, &base);
+	assert_int_equal(fcntl(bell->fd, F_ADD_SEALS,
+				 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
+		0);
+	bell->words = (struct bell_word *)base;
+	bell->word = &bell->words[BELL_WORDS - 1];
 }
 
 void mock_welcome(struct mock *mock, uint32_t max_leases)
@@ -173,13 +219,16 @@ void mock_welcome(struct mock *mock, uint32_t max_leases)
 	struct wire_welcome welcome = {
 		.version = WIRE_VERSION_MAX,
 		.max_leases = max_leases,
-		.features = mock->hello.features & ((mock->controls ? WIRE_FEATURE_CONTROLS : 0) |
-							   (mock->pause ? WIRE_FEATURE_PAUSE : 0)),
+		.features = mock->hello.features &
+			    ((mock->rings ? WIRE_FEATURE_BELL : 0) |
+				    (mock->controls ? WIRE_FEATURE_CONTROLS : 0) |
+				    (mock->pause ? WIRE_FEATURE_PAUSE : 0)),
 		.mode = mock->lossless ? WIRE_MODE_LOSSLESS : mock->hello.mode,
 		.camera = "front",
 	};
 
 	mock->lossless = welcome.mode == WIRE_MODE_LOSSLESS;
+	make_bell(mock);
 	message_init(&welcome.header, WIRE_WELCOME, sizeof(welcome));
 	mock_send(mock, &welcome, NULL, 0);
 }
@@ -203,17 +252,6 @@ void mock_bye(struct mock *mock, enum wire_type type, uint32_t code, const char 
 }
 
 /* ---- memory ---- */
-
-static int make_memfd(uint64_t size, uint8_t **ret_base)
-{
-	int fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, (off_t)size), 0);
-	*ret_base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(*ret_base != MAP_FAILED);
-	return fd;
-}
 
 void mock_make_guard(struct mock *mock)
 {
@@ -312,10 +350,15 @@ void mock_send_format(struct mock *mock)
 		.slot_count = mock->pool.layout.slot_count,
 		.lease_min_ns = 250000000,
 	};
-	int fds[2] = {mock->pool.fd, mock->guard.fd};
+	int fds[3] = {mock->pool.fd, mock->guard.fd, mock->bell.fd};
 
+	if (mock->bell.word) {
+		format.bell_size = mock->bell.size;
+		format.bell_offset =
+			(uint32_t)((uint8_t *)mock->bell.word - (uint8_t *)mock->bell.words);
+	}
 	message_init(&format.header, WIRE_FORMAT, sizeof(format));
-	mock_send(mock, &format, fds, 2);
+	mock_send(mock, &format, fds, mock->bell.word ? 3 : 2);
 }
 
 static guard_word *word_of(struct mock *mock, uint32_t slot)
@@ -477,11 +520,34 @@ void mock_publish_slot(struct mock *mock, uint32_t slot)
 	atomic_store_explicit(&header_of(mock)->newest, position, memory_order_release);
 }
 
+uint32_t mock_listens(const struct mock *mock)
+{
+	const _Atomic uint32_t *listens =
+		(const _Atomic uint32_t *)(mock->guard.base + (size_t)mock->pool.layout.slot_count *
+								      mock->guard.stride);
+
+	return mock->bell.word && mock->guard.linked ? atomic_load(listens) : BELL_MESSAGES;
+}
+
+void mock_ring_bell(struct mock *mock)
+{
+	_Atomic uint32_t *rung = &mock->bell.word->rung;
+
+	atomic_fetch_add_explicit(rung, 1, memory_order_release);
+	mock->bell.woken = syscall(SYS_futex, rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 bool mock_ring(struct mock *mock)
 {
 	struct wire_frame frame = {.epoch = mock->pool.layout.epoch};
 	int error;
 
+	atomic_thread_fence(memory_order_seq_cst);
+	if (mock_listens(mock) == BELL_LISTENS && !atomic_load(&mock->bell.word->closed)) {
+		mock_ring_bell(mock);
+		return true;
+	}
+	mock->frames_sent++;
 	message_init(&frame.header, WIRE_FRAME, sizeof(frame));
 	error = message_send(mock->socket, &frame.header, NULL, 0);
 	return error == 0 || error == -EAGAIN;

@@ -6,9 +6,11 @@
  * The daemon's side of the protocol, step by step and under the test's control: nothing happens but
  * what the test calls. It has one client, really writes into a sealed pool, and takes the real
  * steps on the guard. Failures are failures of the test (cmocka); use it from the test's own
- * thread, but for mock_publish() and mock_ring(), which fail by returning false.
+ * thread, but for mock_publish() and mock_ring(), which fail by returning false. The bell is its
+ * client's alone.
  */
 
+#include "bell-word.h"
 #include "guard.h"
 #include "pool-layout.h"
 #include "wire.h"
@@ -51,15 +53,27 @@ struct mock_guard {
 	bool linked;
 };
 
+struct mock_bell {
+	struct bell_word *words; /* NULL: there is none */
+	struct bell_word *word;  /* the client's */
+	uint32_t size;           /* bytes */
+	int fd;
+	long woken; /* by the last ring */
+};
+
 struct mock {
 	char directory[64];
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int listener, socket; /* -1: closed */
-	struct wire_hello hello;        /* the last one that came */
-	uint64_t ready_epoch;           /* of the last READY that came */
+	int listener, socket;    /* -1: closed */
+	struct wire_hello hello; /* the last one that came */
+	uint64_t ready_epoch;    /* of the last READY that came */
 	struct mock_pool pool;
 	struct mock_guard guard;
+	struct mock_bell bell;
+	unsigned frames_sent; /* FRAME messages */
 	bool lossless;
+	bool rings;                                /* WELCOME grants a bell, if it is asked for */
+	bool silent;                               /* messages are told, but do not ring */
 	bool controls;                             /* WELCOME grants them */
 	bool pause;                                /* and SET_PAUSED */
 	struct wire_set_paused_request set_paused; /* the last that came */
@@ -84,7 +98,7 @@ void mock_expel(struct mock *mock);
 /* Is there a message from the client? Its type; 0: none; -1: it has hung up. */
 int mock_receive(struct mock *mock);
 
-/* Sends a message; the fds stay the caller's. */
+/* Sends a message, and tells of it by the bell; the fds stay the caller's. */
 void mock_send(struct mock *mock, const void *message, const int *fds, size_t fd_count);
 void mock_welcome(struct mock *mock, uint32_t max_leases);
 void mock_source(struct mock *mock, enum wire_source_state state, const char *text);
@@ -95,6 +109,7 @@ void mock_bye(struct mock *mock, enum wire_type type, uint32_t code, const char 
 void mock_make_pool(struct mock *mock, uint64_t epoch, mock_tweak *tweak);
 /* Another guard for the same pool. */
 void mock_make_guard(struct mock *mock);
+/* With the bell, if WELCOME granted one. */
 void mock_send_format(struct mock *mock);
 /* A tweak: slots in dma-bufs. */
 void mock_without_slots(struct pool_header *layout);
@@ -111,7 +126,12 @@ uint32_t mock_take_slot(struct mock *mock, bool revoke);
 void mock_revoke(struct mock *mock, uint32_t slot);
 /* Fills a slot that was taken, and publishes it without waking anybody. */
 void mock_publish_slot(struct mock *mock, uint32_t slot);
+/* Wakes the client for a frame: by the bell if it listens, else by FRAME. */
 bool mock_ring(struct mock *mock);
+/* Rings the bell, listens or not, as for others that have the same. */
+void mock_ring_bell(struct mock *mock);
+/* What the client says in the guard (enum bell_listens); BELL_MESSAGES if it has no bell. */
+uint32_t mock_listens(const struct mock *mock);
 /* All of it: a frame is published. */
 bool mock_publish(struct mock *mock);
 /* The slot that the newest frame is in. */

@@ -169,10 +169,10 @@ static void the_bell_is_asked_for(void **state)
 	for (int on = 0; on < 2; on++) {
 		mock_hang_up(&f->mock);
 		renew_client(f);
-		assert_int_equal(camtap_set_doorbell(f->camera, on), 0);
+		assert_int_equal(camtap_set_bell(f->camera, on), 0);
 		connect_client(f);
-		assert_int_equal(f->mock.hello.features & WIRE_FEATURE_BELL,
-			on ? WIRE_FEATURE_BELL : 0);
+		assert_int_equal(
+			f->mock.hello.features & WIRE_FEATURE_BELL, on ? WIRE_FEATURE_BELL : 0);
 	}
 }
 
@@ -225,7 +225,7 @@ static void settings_are_checked(void **state)
 	assert_int_equal(camtap_set_stream(f->camera, ""), -EBUSY);
 	assert_int_equal(camtap_set_client_name(f->camera, "x"), -EBUSY);
 	assert_int_equal(camtap_set_mode(f->camera, CAMTAP_MODE_READ), -EBUSY);
-	assert_int_equal(camtap_set_doorbell(f->camera, 0), -EBUSY);
+	assert_int_equal(camtap_set_bell(f->camera, 0), -EBUSY);
 	assert_string_equal(f->mock.hello.name, program_invocation_short_name);
 }
 

@@ -127,7 +127,7 @@ static void too_many_slots(struct pool_header *layout)
 /* A FORMAT that is right, but for one thing. */
 struct offer {
 	struct wire_format format;
-	int fds[2];
+	int fds[3];
 	size_t fd_count;
 };
 
@@ -271,6 +271,156 @@ static void guard_not_to_write(struct offer *offer)
 	reseal(offer, 1, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
 }
 
+/* ---- with a bell ---- */
+
+static void bell_without_fd(struct offer *offer)
+{
+	offer->fd_count = 2;
+}
+
+static void device_as_bell(struct offer *offer)
+{
+	replace(&offer->fds[2], open("/dev/zero", O_RDWR | O_CLOEXEC));
+}
+
+static void bell_that_shrinks(struct offer *offer)
+{
+	reseal(offer, 2, F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+}
+
+static void bell_that_grows(struct offer *offer)
+{
+	reseal(offer, 2, F_SEAL_SHRINK | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+}
+
+static void bell_to_write(struct offer *offer)
+{
+	reseal(offer, 2, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+static void bell_to_be_sealed(struct offer *offer)
+{
+	reseal(offer, 2, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
+}
+
+static void short_bell(struct offer *offer)
+{
+	offer->format.bell_size *= 2;
+}
+
+static void long_bell(struct offer *offer)
+{
+	offer->format.bell_size /= 2;
+}
+
+/* The last word is cut off in its middle. */
+static void bell_with_half_a_word(struct offer *offer)
+{
+	offer->format.bell_offset = offer->format.bell_size;
+	offer->format.bell_size += sizeof(struct bell_word) / 2;
+	reseal(offer, 2, 0);
+	assert_int_equal(ftruncate(offer->fds[2], (off_t)offer->format.bell_size), 0);
+	assert_int_equal(fcntl(offer->fds[2], F_ADD_SEALS,
+				 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL),
+		0);
+}
+
+static void tiny_bell(struct offer *offer)
+{
+	offer->format.bell_size = 1;
+	offer->format.bell_offset = 0;
+}
+
+static void odd_word(struct offer *offer)
+{
+	offer->format.bell_offset += 4;
+}
+
+static void half_word(struct offer *offer)
+{
+	offer->format.bell_offset += sizeof(struct bell_word) / 2;
+}
+
+static void word_at_the_end(struct offer *offer)
+{
+	offer->format.bell_offset = offer->format.bell_size;
+}
+
+static void word_beyond_the_end(struct offer *offer)
+{
+	offer->format.bell_offset = offer->format.bell_size * 16;
+}
+
+static void word_at_the_end_of_all(struct offer *offer)
+{
+	offer->format.bell_offset =
+		UINT32_MAX / sizeof(struct bell_word) * sizeof(struct bell_word);
+}
+
+/* The words of the slots fill the guard: there is nowhere to say that one listens. */
+static void guard_without_room(struct offer *offer)
+{
+	offer->format.guard_stride = offer->format.guard_size / offer->format.slot_count;
+}
+
+static void last_word(struct offer *offer)
+{
+	offer->format.bell_offset = offer->format.bell_size - sizeof(struct bell_word);
+}
+
+static void fd_without_bell(struct offer *offer)
+{
+	offer->format.bell_size = 0;
+	offer->format.bell_offset = 4711;
+}
+
+static void guard_without_room_nor_bell(struct offer *offer)
+{
+	guard_without_room(offer);
+	offer->format.bell_size = 0;
+	offer->fd_count = 2;
+}
+
+/* What camtap_next() says to the offer of a new daemon, which grants a bell or does not. */
+static int answer_to(struct fixture *f, bool bell, mock_tweak *layout,
+	void (*tweak)(struct offer *offer), size_t row)
+{
+	struct mock *mock = &f->mock;
+	struct offer offer;
+	int outcome;
+
+	mock->rings = bell;
+	connect_client(f);
+	welcome_client(f);
+	mock_make_pool(mock, EPOCH, layout);
+	offer = (struct offer){
+		.format = {.epoch = EPOCH,
+			.pool_size = mock->pool.size,
+			.guard_size = mock->guard.size,
+			.guard_stride = GUARD_STRIDE,
+			.slot_count = mock->pool.layout.slot_count},
+		.fds = {mock->pool.fd, mock->guard.fd, mock->bell.fd},
+		.fd_count = 2,
+	};
+	if (bell) {
+		offer.format.bell_size = mock->bell.size;
+		offer.format.bell_offset = sizeof(struct bell_word);
+		offer.fd_count = 3;
+	}
+	if (tweak)
+		tweak(&offer);
+	message_init(&offer.format.header, WIRE_FORMAT, sizeof(offer.format));
+	mock_send(mock, &offer.format, offer.fds, offer.fd_count);
+	outcome = camtap_next(f->camera, &(struct camtap_frame *){NULL}, 0);
+	if (outcome < 0 && strlen(camtap_error_text(f->camera)) <= 20)
+		fail_msg("row %zu: %s", row, camtap_error_text(f->camera));
+	assert_int_equal(mock_receive(mock), outcome < 0 ? -1 : WIRE_READY);
+
+	mock_hang_up(mock);
+	renew_client(f);
+	return outcome;
+}
+
 static void a_hostile_pool_is_refused(void **state)
 {
 	static const struct {
@@ -295,37 +445,64 @@ static void a_hostile_pool_is_refused(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ELEMENTS(rows); i++) {
-		struct offer offer;
-		int outcome;
+		int outcome = answer_to(f, false, rows[i].layout, rows[i].offer, i);
 
-		connect_client(f);
-		welcome_client(f);
-		mock_make_pool(&f->mock, EPOCH, rows[i].layout);
-		offer = (struct offer){
-			.format = {.epoch = EPOCH,
-				.pool_size = f->mock.pool.size,
-				.guard_size = f->mock.guard.size,
-				.guard_stride = GUARD_STRIDE,
-				.slot_count = f->mock.pool.layout.slot_count},
-			.fds = {f->mock.pool.fd, f->mock.guard.fd},
-			.fd_count = 2,
-		};
-		if (rows[i].offer)
-			rows[i].offer(&offer);
-		message_init(&offer.format.header, WIRE_FORMAT, sizeof(offer.format));
-		mock_send(&f->mock, &offer.format, offer.fds, offer.fd_count);
-		outcome = camtap_next(f->camera, &(struct camtap_frame *){NULL}, 0);
 		if (outcome != rows[i].error)
-			fail_msg("row %zu: %d, %s", i, outcome, camtap_error_text(f->camera));
-		if (outcome < 0)
-			assert_true(strlen(camtap_error_text(f->camera)) > 20);
-		assert_int_equal(mock_receive(&f->mock), outcome < 0 ? -1 : WIRE_READY);
-
-		camtap_close(f->camera);
-		mock_hang_up(&f->mock);
-		assert_int_equal(camtap_new(&f->camera), 0);
-		assert_int_equal(camtap_set_socket(f->camera, f->mock.path), 0);
+			fail_msg("row %zu: %d", i, outcome);
 	}
+}
+
+static void a_hostile_bell_is_refused(void **state)
+{
+	static const struct {
+		void (*offer)(struct offer *offer);
+		int error;
+	} rows[] = {
+		{bell_without_fd, -EPROTO},
+		{device_as_bell, -EPROTO},
+		{bell_that_shrinks, -EPROTO},
+		{bell_that_grows, -EPROTO},
+		{bell_to_write, -EPROTO},
+		{bell_to_be_sealed, -EPROTO},
+		{short_bell, -EPROTO},
+		{long_bell, -EPROTO},
+		{tiny_bell, -EPROTO},
+		{bell_with_half_a_word, -EPROTO},
+		{odd_word, -EPROTO},
+		{half_word, -EPROTO},
+		{word_at_the_end, -EPROTO},
+		{word_beyond_the_end, -EPROTO},
+		{word_at_the_end_of_all, -EPROTO},
+		{guard_without_room, -EPROTO},
+		{one_fd, -EPROTO},
+		{swap_fds, -EPROTO}, /* with a bell, too */
+		{last_word, 0},
+		{fd_without_bell, 0},
+		{guard_without_room_nor_bell, 0},
+		{NULL, 0},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ELEMENTS(rows); i++) {
+		int outcome = answer_to(f, true, NULL, rows[i].offer, i);
+
+		if (outcome != rows[i].error)
+			fail_msg("row %zu: %d", i, outcome);
+	}
+}
+
+/* Whatever FORMAT says then. */
+static void unasked_bell(struct offer *offer)
+{
+	offer->format.bell_size = 12345;
+	offer->format.bell_offset = 17;
+}
+
+static void a_bell_that_was_not_granted_is_ignored(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(answer_to(f, false, NULL, unasked_bell, 0), 0);
 }
 
 /* A program that has been running waits for a better daemon, and says what is wrong with this. */
@@ -558,6 +735,8 @@ int main(void)
 		TEST(a_wider_layout_is_fine),
 		TEST(messages_may_be_longer_or_unknown),
 		TEST(a_hostile_pool_is_refused),
+		TEST(a_hostile_bell_is_refused),
+		TEST(a_bell_that_was_not_granted_is_ignored),
 		TEST(a_hostile_pool_later_is_an_outage),
 		TEST_BOTH(a_frame_that_cannot_be_is_missed),
 		TEST(a_position_far_away_is_not_searched_for),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* epoll-reader SOCKET doorbell|messages: loop-reader.h in a bare epoll loop. */
+/* epoll-reader SOCKET bell|messages: loop-reader.h in a bare epoll loop. */
 
 #include "loop-reader.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* glib-reader SOCKET doorbell|messages: loop-reader.h in GLib's main loop, as a desktop program or
+/* glib-reader SOCKET bell|messages: loop-reader.h in GLib's main loop, as a desktop program or
  * GStreamer would have it. */
 
 #include "loop-reader.h"

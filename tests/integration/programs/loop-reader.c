@@ -365,7 +365,7 @@ struct loop_reader *loop_reader_create(int argc, char **argv)
 	int error;
 
 	if (argc != 3) {
-		fprintf(stderr, "usage: %s SOCKET doorbell|messages\n", argv[0]);
+		fprintf(stderr, "usage: %s SOCKET bell|messages\n", argv[0]);
 		return NULL;
 	}
 	reader = calloc(1, sizeof(*reader));
@@ -376,7 +376,7 @@ struct loop_reader *loop_reader_create(int argc, char **argv)
 	}
 	error = camtap_set_socket(reader->camera, argv[1]);
 	if (error == 0)
-		error = camtap_set_doorbell(reader->camera, strcmp(argv[2], "doorbell") == 0);
+		error = camtap_set_bell(reader->camera, strcmp(argv[2], "bell") == 0);
 	if (error == 0)
 		error = camtap_connect(reader->camera);
 	if (error < 0) {

@@ -40,7 +40,7 @@
 
 struct loop_reader;
 
-/* Connects: SOCKET doorbell|messages. NULL: a line on standard error said why not. */
+/* Connects: SOCKET bell|messages. NULL: a line on standard error said why not. */
 struct loop_reader *loop_reader_create(int argc, char **argv);
 /* Gives every frame back. The exit status. */
 int loop_reader_destroy(struct loop_reader *reader);

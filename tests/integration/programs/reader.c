@@ -307,7 +307,7 @@ static int connect_camera(struct reader *reader)
 	if (error == 0)
 		error = camtap_set_client_name(reader->camera, reader->arguments.name);
 	if (error == 0)
-		error = camtap_set_doorbell(reader->camera, !reader->arguments.messages);
+		error = camtap_set_bell(reader->camera, !reader->arguments.messages);
 	return error < 0 ? error : camtap_connect(reader->camera);
 }
 
