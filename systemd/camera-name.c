@@ -98,7 +98,8 @@ static void read_attribute(const char *folder, const char *attribute, char line[
 	FILE *file;
 
 	line[0] = '\0';
-	snprintf(path, sizeof path, "%s/%s", folder, attribute);
+	if (snprintf(path, sizeof path, "%s/%s", folder, attribute) >= (int)sizeof path)
+		return;
 	file = fopen(path, "re");
 	if (file == NULL)
 		return;
