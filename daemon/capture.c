@@ -3,12 +3,15 @@
 
 #include "clock.h"
 #include "hot.h"
+#include "log-messages.h"
 #include "log.h"
 #include "message.h"
 #include "options.h"
 #include "trace.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -581,6 +584,29 @@ static bool is_news(const struct camera *camera, enum camera_state state)
 	}
 }
 
+/* This thread only: converters may compute for as long as they like. What it starts (exec:) begins
+ * as an ordinary process. */
+static void use_realtime(const struct camera *camera)
+{
+	const struct options *options = camera->options;
+	struct sched_param param = {.sched_priority = (int)options->realtime};
+	int error;
+
+	if (options->realtime == 0)
+		return;
+	error = pthread_setschedparam(pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
+	if (error == 0)
+		return;
+	log_event(LOG_WARNING,
+		&(struct log_fields){.message_id = LOG_REALTIME_REFUSED,
+			.camera = options->name,
+			.error = error},
+		"realtime = %" PRIu32 ": %s: goes on without; a service needs LimitRTPRIO=%" PRIu32
+		", RestrictRealtime=no and SystemCallFilter=sched_setscheduler (example "
+		"realtime.conf), others \"ulimit -r\" or CAP_SYS_NICE",
+		options->realtime, strerror(error), options->realtime);
+}
+
 void *capture_run(void *userdata)
 {
 	static enum camera_state (*const handlers[])(struct camera *) = {
@@ -598,6 +624,7 @@ void *capture_run(void *userdata)
 
 	(void)pthread_setname_np(pthread_self(), "capture");
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+	use_realtime(camera);
 	while (state != CAMERA_FINISHED) {
 		if (is_news(camera, state))
 			camera_set_state(camera, state, 0, "");

@@ -31,6 +31,7 @@
 #define LOG_RELOADED            "7bf1cb54bd3345a3ada33b539dcb9e51"
 #define LOG_RELOAD_FAILED       "4b72744ca0764d0a9c41cdefe3b66c05" /* it goes on as it was */
 #define LOG_NAME_UNKNOWN        "4ae7c187a6164d19ae8ac179f32b7d0b" /* in [Access] */
+#define LOG_REALTIME_REFUSED    "9558f2d1256a416882cdc35093fb4ca2" /* goes on without */
 #define LOG_NO_DESCRIPTORS      "e9fde1bf1f654a189844ef6328c7afee" /* for another client */
 
 #endif

@@ -51,8 +51,9 @@ struct options {
 	uint64_t idle_timeout_ns;
 	uint64_t stall_timeout_ns; /* a device that is silent for so long is started anew; 0: never
 				    */
-	bool jpeg_strict; /* harmless oddities of a JPEG make it a bad one, in derived streams */
-	bool publish_bad; /* damaged frames are published, with a flag */
+	bool jpeg_strict;  /* harmless oddities of a JPEG make it a bad one, in derived streams */
+	bool publish_bad;  /* damaged frames are published, with a flag */
+	uint32_t realtime; /* SCHED_FIFO priority of the capture thread; 0: as everybody */
 	bool always_on;
 	bool wait;         /* a device that is missing at start is waited for */
 	bool check_config; /* only say whether the configuration is right */

@@ -388,6 +388,18 @@ const struct setting settings[] = {
 		MEMBER(publish_bad),
 		.reload = true,
 	},
+	{
+		.section = "Camera",
+		.key = "realtime",
+		.argument = "PRIORITY",
+		.help = "Real-time priority (SCHED_FIFO) of the thread that captures, for busy "
+			"machines; 0: none. The service needs the example realtime.conf for it.",
+		.allowed = "a priority from 1 to 99, or 0 for none",
+		.default_value = "0",
+		.parse = set_number,
+		MEMBER(realtime),
+		.max = 99,
+	},
 
 	{
 		.section = "Pool",

@@ -179,6 +179,11 @@ class CamtapHolding(Camtap):
     faults = {"hold_ns": 200_000_000}
 
 
+class CamtapRealtime(Camtap):
+    name, label, how = "camtap-realtime", "camtap, real-time", "camtap, --realtime 1: the thread that captures"
+    options = ("--realtime", "1")
+
+
 def version(package):
     """Debian's, without its revision; None: not installed."""
     found = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
@@ -315,6 +320,7 @@ FLOORS = [
 CHECKS = [
     CamtapAlone(),
     CamtapHolding(),
+    CamtapRealtime(),
     Floor("seqpacket-again", "floor: SEQPACKET, again", "the same once more: what noise is", means="seqpacket"),
     Floor("seqpacket-slow", "floor: SEQPACKET, slowed", "50 us late on purpose", means="seqpacket",
           faults={"delay_ns": 50000}),

@@ -3,7 +3,9 @@
 
 import json
 import os
+import pathlib
 
+import pytest
 from machine import CHIEF, READER, STRANGER
 from camtap_testing import wait_for
 
@@ -104,10 +106,58 @@ def test_network_drop_in(machine):
     machine.camtap("hz", "remote", "--count", "10")
 
 
+def policies(machine, unit):
+    """{thread's name: its scheduling policy}"""
+    folder = pathlib.Path(f"/proc/{machine.process(unit)}/task")
+    return {(thread / "comm").read_text().strip(): os.sched_getscheduler(int(thread.name))
+            for thread in folder.iterdir()}
+
+
+def realtime_example(machine, left_out="nothing"):
+    """Its settings. systemd cannot raise a limit where this process may not (some containers): CAP_SYS_NICE stands
+    for that one then, and the others are tested as they are."""
+    settings = [line for line in example(machine, "realtime.conf").splitlines()
+                if line[:1] not in ("", "#", "[") and not line.startswith(left_out)]
+    limit = "LimitRTPRIO=1"
+    if limit in settings:
+        unit = "camtapd@limits.service"
+        machine.drop_in(unit, "[Service]", limit)
+        machine.start_camera("limits")
+        machine.camtap("hz", "limits", "--count", "2")
+        with open(f"/proc/{machine.process(unit)}/limits") as file:
+            raised = next(line for line in file if line.startswith("Max realtime priority")).split()[3] == "1"
+        if not raised:
+            print("limits cannot be raised here: CAP_SYS_NICE instead")
+            settings += ["CapabilityBoundingSet=CAP_SYS_NICE", "AmbientCapabilities=CAP_SYS_NICE"]
+    return ["[Service]", *settings]
+
+
 def test_realtime_drop_in(machine):
-    machine.drop_in("camtapd@realtime.service", example(machine, "realtime.conf"))
-    machine.start_camera("realtime")
+    """Without the example, a warning that names what it has in it; with it, the thread that captures and no other."""
+    machine.start_camera("realtime", "realtime = 1")
+    unit = "camtapd@realtime.service"
     machine.camtap("hz", "realtime", "--count", "10")
-    pid = machine.process("camtapd@realtime.service")
-    policies = {os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")}
-    assert policies == {os.SCHED_RR}
+    assert set(policies(machine, unit).values()) == {os.SCHED_OTHER}
+    warning, = machine.complaints(unit)
+    lines = realtime_example(machine)
+    assert all(setting in warning for setting in lines[1:4]), warning
+    machine.drop_in(unit, *lines)
+    done = machine.run("systemd-analyze", "verify", "--man=no", unit)
+    assert done.stdout + done.stderr == ""
+    assert machine.show(unit, "LimitRTPRIO") == "1"
+    machine.systemctl("restart", unit)
+    machine.camtap("hz", "realtime", "--count", "10", "--stream", "GREY:160x120")
+    assert machine.complaints(unit) == [warning]
+    found = policies(machine, unit)
+    assert found.pop("capture") == os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    assert found and set(found.values()) == {os.SCHED_OTHER}
+
+
+@pytest.mark.parametrize("left_out", ["LimitRTPRIO", "RestrictRealtime", "SystemCallFilter"])
+def test_realtime_takes_all_of_its_drop_in(machine, left_out):
+    name = f"less-{left_out}"
+    machine.drop_in(f"camtapd@{name}.service", *realtime_example(machine, left_out))
+    machine.start_camera(name, "realtime = 1")
+    machine.camtap("hz", name, "--count", "10")
+    assert set(policies(machine, f"camtapd@{name}.service").values()) == {os.SCHED_OTHER}
+    assert len(machine.complaints(f"camtapd@{name}.service")) == 1

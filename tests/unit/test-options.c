@@ -151,6 +151,7 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_int_equal(options->lease_min_ns, 250000000);
 	assert_false(options->lossless);
 	assert_int_equal(options->wait_readers, 1);
+	assert_int_equal(options->realtime, 0);
 	assert_int_equal(options->idle_timeout_ns, UINT64_C(5000000000));
 	assert_false(options->always_on);
 	assert_false(options->wait);
@@ -162,11 +163,11 @@ static void options_are_read(void **state)
 	struct fixture *fixture = *state;
 	const struct options *options = &fixture->options;
 
-	assert_int_equal(
-		read_options(fixture, "--name=front|--source=/dev/video3|--socket=/run/x/socket|"
-				      "--pixel-format=nv12|--size=1280x720|--rate=29.97|--loop|"
-				      "--slots=12|--memory=copy|--memory-limit=256M|--lossless|"
-				      "--wait-readers|3|--always-on|--wait|--check-config"),
+	assert_int_equal(read_options(fixture,
+				 "--name=front|--source=/dev/video3|--socket=/run/x/socket|"
+				 "--pixel-format=nv12|--size=1280x720|--rate=29.97|--loop|"
+				 "--slots=12|--memory=copy|--memory-limit=256M|--lossless|"
+				 "--wait-readers|3|--always-on|--wait|--check-config|--realtime=7"),
 		OPTIONS_RUN);
 	assert_string_equal(options->name, "front");
 	assert_string_equal(options->source, "/dev/video3");
@@ -183,6 +184,7 @@ static void options_are_read(void **state)
 	assert_true(options->lossless);
 	assert_int_equal(options->wait_readers, 3);
 	assert_true(options->always_on);
+	assert_int_equal(options->realtime, 7);
 	assert_true(options->wait);
 	assert_true(options->check_config);
 
@@ -437,7 +439,7 @@ static void wrong_lines_are_named(void **state)
 		{"[Camera]\nname = y\n",
 			"@/x.conf:2: no such key: name; section [Camera] has source socket "
 			"pixel_format size rate raw loop wait always_on idle_timeout stall_timeout "
-			"jpeg publish_bad"},
+			"jpeg publish_bad realtime"},
 		{"[Pool]\n\nslots = 2\n",
 			"@/x.conf:3: slots = 2: must be auto, or a number from 3 to 64"},
 		{"[Pool]\nslots = 65\n",
@@ -553,6 +555,8 @@ static void wrong_options_are_named(void **state)
 			"30s, at most 365d"},
 		{"--max-clients=10|--wait-readers=11",
 			"wait_readers is 11, but only 10 clients are let in (max_clients)"},
+		{"--realtime=fifo",
+			"--realtime=fifo: must be a priority from 1 to 99, or 0 for none"},
 		{"--loop=\x1b[2J\n", "--loop=?[2J?: must be yes or no"},
 	};
 	struct fixture *fixture = *state;
@@ -585,6 +589,7 @@ static void limits_are_the_documented_ones(void **state)
 		{"idle-timeout", "at most 365d", "0", "365d", "-1", "366d"},
 		{"size", "from 1 to 16384", "1x1", "16384x16384", "1x0", "16385x16384"},
 		{"max-clients", "from 1 to 10000", "1", "10000", "0", "10001"},
+		{"realtime", "from 1 to 99, or 0", "0", "99", "-1", "100"},
 	};
 	struct fixture *fixture = *state;
 	char words[128];

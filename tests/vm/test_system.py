@@ -47,6 +47,7 @@ def assert_ok(case, output):
     "named_by_a_rule",
     "stopped",
     "masked",
+    "realtime",
     "no_cameras",
 ])
 def test_cameras_of_a_system(case):
