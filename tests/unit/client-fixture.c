@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client-fixture.h"
 
-#include <dirent.h>
+#include "leaks.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,30 +12,6 @@
 int with_bell = 1, without_bell = 0;
 
 static struct fixture fixture;
-
-int count_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	int count = 0;
-
-	while (readdir(directory))
-		count++;
-	closedir(directory);
-	return count;
-}
-
-/* Pools and guards that are mapped. */
-static int count_mapped_files(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-	int count = 0;
-
-	while (fgets(line, sizeof(line), maps))
-		count += strstr(line, "memfd:") != NULL;
-	fclose(maps);
-	return count;
-}
 
 int64_t clock_ms(clockid_t clock)
 {
@@ -49,7 +26,7 @@ int fixture_setup(void **state)
 	int bell = *state ? *(int *)*state : 1;
 
 	fixture.open_fds = count_fds();
-	fixture.mapped_files = count_mapped_files();
+	fixture.mapped_memfds = count_mapped_memfds("");
 	fixture.camera = NULL;
 	mock_init(&fixture.mock);
 	fixture.mock.rings = bell;
@@ -64,7 +41,7 @@ int fixture_teardown(void **state)
 	(void)state;
 	camtap_close(fixture.camera);
 	mock_finish(&fixture.mock);
-	if (count_fds() == fixture.open_fds && count_mapped_files() == fixture.mapped_files)
+	if (count_fds() == fixture.open_fds && count_mapped_memfds("") == fixture.mapped_memfds)
 		return 0;
 	print_error("file descriptors or mappings leaked\n");
 	return -1;

@@ -28,7 +28,7 @@ enum {
 struct fixture {
 	struct mock mock;
 	struct camtap *camera;
-	int open_fds, mapped_files; /* before the test */
+	int open_fds, mapped_memfds; /* before the test */
 };
 
 /* Setup and teardown of a test; the state is a struct fixture. The initial state is one of these,
@@ -45,9 +45,6 @@ int fixture_teardown(void **state);
 #define TEST_BOTH(name) TEST_WAKE(name, with_bell), TEST_WAKE(name, without_bell)
 
 int64_t clock_ms(clockid_t clock);
-
-/* Open file descriptors of this process. */
-int count_fds(void);
 
 /* Another handle for the same socket, instead of the one before. */
 void renew_client(struct fixture *f);

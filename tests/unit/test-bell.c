@@ -6,9 +6,9 @@
 
 #include "clock.h"
 #include "futex.h"
+#include "leaks.h"
 #include "reaper.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -53,38 +53,15 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 struct fixture {
 	struct bells bells;
 	struct reaper *reaper;
-	int open_fds, mapped_files; /* before the test */
+	int open_fds, mapped_memfds; /* before the test */
 };
-
-static int count_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	int count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
-
-static int count_mapped_files(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-	int count = 0;
-
-	while (fgets(line, sizeof line, maps) != NULL)
-		count += strstr(line, "memfd:camtap-bell") != NULL;
-	fclose(maps);
-	return count;
-}
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
 	f->open_fds = count_fds();
-	f->mapped_files = count_mapped_files();
+	f->mapped_memfds = count_mapped_memfds("camtap-bell");
 	assert_int_equal(reaper_create(NULL, NULL, &f->reaper), 0);
 	*state = f;
 	return 0;
@@ -104,7 +81,8 @@ static int teardown(void **state)
 
 	reaper_destroy(f->reaper);
 	bells_finish(&f->bells);
-	clean = count_fds() == f->open_fds && count_mapped_files() == f->mapped_files;
+	clean = count_fds() == f->open_fds &&
+		count_mapped_memfds("camtap-bell") == f->mapped_memfds;
 	free(f);
 	if (clean)
 		return 0;
@@ -660,7 +638,7 @@ static void nothing_is_left_when_all_have_left(void **state)
 		for (size_t i = 0; i < MEMBERS * 3; i++)
 			places[i % 3][i / 3] = join(f, USER + (uid_t)i % 3);
 		assert_int_equal(count_fds(), fds + 3);
-		assert_int_equal(count_mapped_files(), f->mapped_files + 3);
+		assert_int_equal(count_mapped_memfds("camtap-bell"), f->mapped_memfds + 3);
 		bell_leave(&f->bells, &none, f->reaper);
 		for (size_t user = 0; user < 3; user++) {
 			for (size_t i = 0; i < MEMBERS; i++) {
@@ -672,7 +650,7 @@ static void nothing_is_left_when_all_have_left(void **state)
 		assert_null(f->bells.first);
 		await_reaper(f);
 		assert_int_equal(count_fds(), fds);
-		assert_int_equal(count_mapped_files(), f->mapped_files);
+		assert_int_equal(count_mapped_memfds("camtap-bell"), f->mapped_memfds);
 	}
 }
 
@@ -702,7 +680,7 @@ static void closed_bells_are_forgotten(void **state)
 	assert_null(f->bells.first);
 	await_reaper(f);
 	assert_int_equal(count_fds(), fds);
-	assert_int_equal(count_mapped_files(), f->mapped_files);
+	assert_int_equal(count_mapped_memfds("camtap-bell"), f->mapped_memfds);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

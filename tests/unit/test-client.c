@@ -4,6 +4,8 @@
 
 #include "client-fixture.h"
 
+#include "leaks.h"
+
 #include <errno.h>
 #include <linux/videodev2.h>
 #include <pthread.h>

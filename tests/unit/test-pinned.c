@@ -5,9 +5,9 @@
 
 #include "pinned.h"
 
+#include "leaks.h"
 #include "slot-buffer.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,17 +19,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static int count_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	int count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
 
 /* Two descriptions of one file: the pool's own, and a client's. */
 static void make_memfd(uint64_t size, int *ret_own, int *ret_client)
