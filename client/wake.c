@@ -211,7 +211,7 @@ HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline)
 {
 	struct bell *bell = NULL;
 	int64_t since;
-	int outcome = BELL_LOOK, ready;
+	int outcome, ready;
 
 	if (!camera->wake.shown && camera->state == CONNECTION_ATTACHED && camera->owed == 0 &&
 		!events_head(camera))
