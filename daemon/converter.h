@@ -5,8 +5,8 @@
 /*
  * A derived stream: the frames of another stream in the format that somebody asked for, made once
  * for all who did. A converter is a reader of its origin like any other (a guard of its own, one
- * lease, a socket to be woken by), but within the daemon, and the producer of its own stream, on a thread of its
- * own:
+ * lease, a socket to be woken by), but within the daemon, and the producer of its own stream, on a
+ * thread of its own:
  *
  *   origin --lease--> convert_frame() --> slot of its own pool --> its readers
  *
