@@ -203,8 +203,7 @@ const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot)
 	return view->base + view->slot_offset + slot * view->slot_stride;
 }
 
-HOT bool pool_frame_load(
-	const struct pool_view *view, uint32_t slot, struct pool_frame *ret_frame)
+HOT bool pool_frame_load(const struct pool_view *view, uint32_t slot, struct pool_frame *ret_frame)
 {
 	if (slot >= view->slot_count)
 		return false;
@@ -213,8 +212,7 @@ HOT bool pool_frame_load(
 	return true;
 }
 
-HOT bool pool_frame_check(
-	const struct pool_frame *frame, const struct pool_slot_memory *memory)
+HOT bool pool_frame_check(const struct pool_frame *frame, const struct pool_slot_memory *memory)
 {
 	uint64_t bytes = 0;
 
