@@ -131,6 +131,13 @@ static bool judge(struct announcer *announcer, int64_t budget_ns)
 	return found;
 }
 
+HOT void announce_prefetch(const struct announce_target *target)
+{
+	__builtin_prefetch(target->listens);
+	if (target->place.bell != NULL)
+		bell_prefetch(&target->place);
+}
+
 /* Rings for all who listen. */
 HOT static void ring(struct announcer *announcer, int64_t *clock_ns)
 {

@@ -69,6 +69,9 @@ enum announce_outcome {
 enum announce_outcome announce(
 	struct announcer *announcer, const struct wire_frame *frame, uint64_t *missed);
 
+/* Lets the memory that announcing to a target touches come into the caches. */
+void announce_prefetch(const struct announce_target *target);
+
 /* What an honest send costs on this machine, in ns of CPU time: measured with a socket of our own.
  * At least 2 µs, at most 50 µs. */
 int64_t announce_calibrate(void);

@@ -245,6 +245,12 @@ void bell_tell(const struct bell_place *place, int64_t unit_ns)
 		close_bell(bell);
 }
 
+HOT void bell_prefetch(const struct bell_place *place)
+{
+	__builtin_prefetch(place->bell->expected, 1);
+	__builtin_prefetch(&place->bell->words[place->word], 1);
+}
+
 HOT bool bell_expect(const struct bell_place *place)
 {
 	struct bell *bell = place->bell;

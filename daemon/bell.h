@@ -56,6 +56,8 @@ void bell_tell(const struct bell_place *place, int64_t unit_ns);
 
 /* ---- the producer ---- */
 
+/* Lets the memory that ringing touches come into the caches. */
+void bell_prefetch(const struct bell_place *place);
 /* One more reader listens to what is rung next. True: it is the first of this bell. */
 bool bell_expect(const struct bell_place *place);
 /* Wakes all readers of the bell. *clock_ns is the time, and becomes that afterwards. */

@@ -246,6 +246,8 @@ static void wait_for_frame(struct camera *camera)
 
 	sleep_for_source(
 		camera, deadline < camera->idle_deadline_ns ? deadline : camera->idle_deadline_ns);
+	/* which comes while the source is asked for the frame */
+	stream_prefetch(&camera->stream);
 }
 
 enum stream_outcome {

@@ -15,6 +15,12 @@ static struct pool_descriptor *descriptor_of(const struct pool *pool, uint32_t s
 					  (size_t)slot * pool->header->descriptor_stride);
 }
 
+static pool_recent *recent_of(const struct pool *pool, uint64_t position)
+{
+	return (pool_recent *)(pool->base + pool->header->recent_offset) +
+	       (position - 1) % pool->header->recent_count;
+}
+
 static uint64_t word_load(const struct pool_reader *reader, uint32_t slot)
 {
 	return atomic_load_explicit(word_of(reader, slot), memory_order_relaxed);
@@ -373,6 +379,37 @@ again:
 
 /* ---- giving a slot back ---- */
 
+/* The slot that the source was given first: it fills them in that order, and took the oldest. */
+HOT static uint32_t first_of_source(const struct pool *pool)
+{
+	uint32_t first = POOL_SLOT_NONE;
+
+	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
+		if (pool->slots[slot].state == POOL_SLOT_WRITING &&
+			(first == POOL_SLOT_NONE ||
+				pool->slots[slot].position < pool->slots[first].position))
+			first = slot;
+	return first;
+}
+
+HOT void pool_prefetch(const struct pool *pool)
+{
+	uint32_t filled = first_of_source(pool), next = oldest_but(pool, 0);
+
+	__builtin_prefetch(&pool->header->newest, 1);
+	__builtin_prefetch(&pool->header->counters, 1);
+	__builtin_prefetch(recent_of(pool, pool->newest + 1), 1);
+	if (filled != POOL_SLOT_NONE) {
+		const char *descriptor = (const char *)descriptor_of(pool, filled);
+
+		for (size_t i = 0; i < sizeof(struct pool_descriptor); i += CACHE_LINE)
+			__builtin_prefetch(descriptor + i, 1);
+		fetch_words(pool, filled);
+	}
+	if (next != POOL_SLOT_NONE)
+		fetch_words(pool, next);
+}
+
 void pool_discard(struct pool *pool, uint32_t slot)
 {
 	struct pool_slot *state = &pool->slots[slot];
@@ -391,8 +428,6 @@ HOT void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame
 	struct pool_slot *state = &pool->slots[slot];
 	struct pool_descriptor *descriptor = descriptor_of(pool, slot);
 	uint64_t position = pool->newest + 1;
-	pool_recent *recent = (pool_recent *)(pool->base + pool->header->recent_offset) +
-			      (position - 1) % pool->header->recent_count;
 
 	frame->position = position;
 	if (frame->frame_id == 0)
@@ -410,8 +445,8 @@ HOT void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame
 	for (uint32_t i = 0; i < pool->reader_count; i++)
 		guard_publish(word_of(pool->readers[i], slot), state->generation,
 			pool->readers[i]->lossless);
-	atomic_store_explicit(
-		recent, pool_recent_value(state->generation, slot), memory_order_release);
+	atomic_store_explicit(recent_of(pool, position), pool_recent_value(state->generation, slot),
+		memory_order_release);
 	pool->newest = position;
 	pool->newest_slot = slot;
 	count(&pool->header->counters.published);

@@ -127,6 +127,8 @@ enum pool_outcome pool_take_slot(struct pool *pool, int64_t now_ns, uint32_t *re
 /* The slot, which the source filled, holds `frame` now; position and publish time are written here,
  * and the frame id, if it is 0: a derived frame has that of the frame it was made from. */
 void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame, int64_t now_ns);
+/* Lets the memory that the next frame's publication and slot touch come into the caches. */
+void pool_prefetch(const struct pool *pool);
 /* The source had the slot and made no frame of it. */
 void pool_discard(struct pool *pool, uint32_t slot);
 

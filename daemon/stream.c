@@ -168,6 +168,17 @@ HOT static void copy_targets(struct stream *stream)
 		stream->announcer.targets[i] = &reader_at(pool, i)->target;
 }
 
+HOT void stream_prefetch(struct stream *stream)
+{
+	struct pool *pool = stream->pool;
+
+	pthread_mutex_lock(&stream->lock);
+	pool_prefetch(pool);
+	for (uint32_t i = 0; i < pool->reader_count; i++)
+		announce_prefetch(&reader_at(pool, i)->target);
+	pthread_mutex_unlock(&stream->lock);
+}
+
 HOT uint32_t stream_publish(struct stream *stream, uint32_t slot, struct pool_frame *frame,
 	struct stream_publication *ret_publication, uint32_t ret_slots[POOL_SLOTS_MAX])
 {

@@ -77,6 +77,10 @@ uint32_t stream_take_slots(struct stream *stream, uint32_t ret_slots[POOL_SLOTS_
 /* The producer had the slot and made no frame of it. */
 void stream_discard(struct stream *stream, uint32_t slot);
 
+/* A frame may come now: lets what its publication and announcement touch come into the caches, all
+ * of it at once instead of one after the other. There must be a pool. */
+void stream_prefetch(struct stream *stream);
+
 /* A frame to be announced. */
 struct stream_publication {
 	struct wire_frame message;

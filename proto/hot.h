@@ -7,4 +7,7 @@
  * less from being woken to having the frame, in the library; docs/performance.md.) */
 #define HOT __attribute__((hot))
 
+/* Bytes: what one __builtin_prefetch() fetches. */
+#define CACHE_LINE 64
+
 #endif
