@@ -292,6 +292,17 @@ HOT static struct pool_slot_memory slot_memory(const struct attachment *attachme
 		.plane_count = 1, .length = {attachment->view.slot_stride}};
 }
 
+HOT void attachment_prefetch(const struct attachment *attachment)
+{
+	const char *start = (const char *)attachment;
+
+	for (size_t i = CACHE_LINE; i < sizeof(*attachment); i += CACHE_LINE)
+		__builtin_prefetch(start + i);
+	__builtin_prefetch(word_of(attachment, 0), 1);
+	__builtin_prefetch((const void *)&pool_view_header(&attachment->view)->newest);
+	__builtin_prefetch((const void *)pool_view_recent(&attachment->view, attachment->cursor));
+}
+
 HOT enum attachment_outcome attachment_take(
 	struct attachment *attachment, uint64_t position, struct camtap_frame *frame)
 {

@@ -53,7 +53,7 @@ static void close_in_child(struct camtap *camera)
 {
 	close(camera->wake.epoll_fd);
 	close(camera->wake.timer_fd);
-	close(camera->leases->event_fd);
+	close(camera->wake.event_fd);
 	if (camera->connection)
 		close(camera->connection->socket);
 	free(camera);

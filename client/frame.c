@@ -35,7 +35,7 @@ HOT int camtap_release(struct camtap_frame *frame)
 	return result;
 }
 
-int camtap_frame_check(const struct camtap_frame *frame)
+HOT int camtap_frame_check(const struct camtap_frame *frame)
 {
 	if (!leases_ours(frame->leases))
 		return -ECHILD;
@@ -50,14 +50,14 @@ HOT static const struct pool_frame *info_of(const struct camtap_frame *frame)
 	return leases_ours(frame->leases) ? &frame->info : &nothing;
 }
 
-static const struct pool_format *format_of(const struct camtap_frame *frame)
+HOT static const struct pool_format *format_of(const struct camtap_frame *frame)
 {
 	static const struct pool_format nothing;
 
 	return leases_ours(frame->leases) ? &frame->attachment->view.format : &nothing;
 }
 
-unsigned camtap_frame_plane_count(const struct camtap_frame *frame)
+HOT unsigned camtap_frame_plane_count(const struct camtap_frame *frame)
 {
 	return info_of(frame)->plane_count;
 }
@@ -101,120 +101,120 @@ int camtap_frame_dmabuf(const struct camtap_frame *frame, unsigned plane, int *r
 	return 0;
 }
 
-size_t camtap_frame_bytesused(const struct camtap_frame *frame, unsigned plane)
+HOT size_t camtap_frame_bytesused(const struct camtap_frame *frame, unsigned plane)
 {
 	const struct pool_frame *info = info_of(frame);
 
 	return plane < info->plane_count ? info->planes[plane].bytesused : 0;
 }
 
-size_t camtap_frame_stride(const struct camtap_frame *frame, unsigned plane)
+HOT size_t camtap_frame_stride(const struct camtap_frame *frame, unsigned plane)
 {
 	const struct pool_frame *info = info_of(frame);
 
 	return plane < info->plane_count ? info->planes[plane].stride : 0;
 }
 
-uint32_t camtap_frame_fourcc(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_fourcc(const struct camtap_frame *frame)
 {
 	return format_of(frame)->fourcc;
 }
 
-uint32_t camtap_frame_width(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_width(const struct camtap_frame *frame)
 {
 	return format_of(frame)->width;
 }
 
-uint32_t camtap_frame_height(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_height(const struct camtap_frame *frame)
 {
 	return format_of(frame)->height;
 }
 
-uint32_t camtap_frame_field(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_field(const struct camtap_frame *frame)
 {
 	return info_of(frame)->field;
 }
 
-uint32_t camtap_frame_colorspace(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_colorspace(const struct camtap_frame *frame)
 {
 	return format_of(frame)->colorspace;
 }
 
-uint32_t camtap_frame_ycbcr_enc(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_ycbcr_enc(const struct camtap_frame *frame)
 {
 	return format_of(frame)->ycbcr_enc;
 }
 
-uint32_t camtap_frame_quantization(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_quantization(const struct camtap_frame *frame)
 {
 	return format_of(frame)->quantization;
 }
 
-uint32_t camtap_frame_xfer_func(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_xfer_func(const struct camtap_frame *frame)
 {
 	return format_of(frame)->xfer_func;
 }
 
-void camtap_frame_rate(
+HOT void camtap_frame_rate(
 	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator)
 {
 	*ret_numerator = format_of(frame)->rate_numerator;
 	*ret_denominator = format_of(frame)->rate_denominator;
 }
 
-void camtap_frame_pixel_aspect(
+HOT void camtap_frame_pixel_aspect(
 	const struct camtap_frame *frame, uint32_t *ret_numerator, uint32_t *ret_denominator)
 {
 	*ret_numerator = format_of(frame)->pixel_aspect_numerator;
 	*ret_denominator = format_of(frame)->pixel_aspect_denominator;
 }
 
-enum camtap_chroma_siting camtap_frame_chroma_siting(const struct camtap_frame *frame)
+HOT enum camtap_chroma_siting camtap_frame_chroma_siting(const struct camtap_frame *frame)
 {
 	return format_of(frame)->chroma_siting;
 }
 
-uint64_t camtap_frame_epoch(const struct camtap_frame *frame)
+HOT uint64_t camtap_frame_epoch(const struct camtap_frame *frame)
 {
 	return leases_ours(frame->leases) ? frame->attachment->view.epoch : 0;
 }
 
-uint64_t camtap_frame_id(const struct camtap_frame *frame)
+HOT uint64_t camtap_frame_id(const struct camtap_frame *frame)
 {
 	return info_of(frame)->frame_id;
 }
 
-uint32_t camtap_frame_sequence(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_sequence(const struct camtap_frame *frame)
 {
 	return info_of(frame)->sequence;
 }
 
-uint64_t camtap_frame_missed(const struct camtap_frame *frame)
+HOT uint64_t camtap_frame_missed(const struct camtap_frame *frame)
 {
 	return leases_ours(frame->leases) ? frame->missed : 0;
 }
 
-int64_t camtap_frame_capture_time(const struct camtap_frame *frame)
+HOT int64_t camtap_frame_capture_time(const struct camtap_frame *frame)
 {
 	return info_of(frame)->capture_time_ns;
 }
 
-enum camtap_clock camtap_frame_capture_clock(const struct camtap_frame *frame)
+HOT enum camtap_clock camtap_frame_capture_clock(const struct camtap_frame *frame)
 {
 	return info_of(frame)->capture_clock;
 }
 
-int64_t camtap_frame_publish_time(const struct camtap_frame *frame)
+HOT int64_t camtap_frame_publish_time(const struct camtap_frame *frame)
 {
 	return info_of(frame)->publish_time_ns;
 }
 
-int64_t camtap_frame_media_time(const struct camtap_frame *frame)
+HOT int64_t camtap_frame_media_time(const struct camtap_frame *frame)
 {
 	return info_of(frame)->media_time_ns;
 }
 
-int64_t camtap_frame_realtime(const struct camtap_frame *frame)
+HOT int64_t camtap_frame_realtime(const struct camtap_frame *frame)
 {
 	const struct pool_frame *info = info_of(frame);
 	int64_t time = info->capture_clock == POOL_CLOCK_MONOTONIC ? info->capture_time_ns
@@ -226,7 +226,7 @@ int64_t camtap_frame_realtime(const struct camtap_frame *frame)
 	return (int64_t)((uint64_t)time + (uint64_t)frame->realtime_offset);
 }
 
-uint32_t camtap_frame_flags(const struct camtap_frame *frame)
+HOT uint32_t camtap_frame_flags(const struct camtap_frame *frame)
 {
 	return info_of(frame)->flags;
 }

@@ -34,8 +34,9 @@ int64_t now_ns(void);
 
 struct attachment;
 
+/* In memory of its own, which fork() wipes. */
 struct leases {
-	const volatile bool *parent; /* on a page that fork() wipes: true in who made it */
+	volatile bool ours; /* false in a forked child */
 	/* Without the lock, so that a frame costs none: */
 	_Atomic unsigned held, max;
 	_Atomic unsigned references;        /* the handle and each frame */
@@ -66,6 +67,8 @@ void leases_set_max(struct leases *leases, unsigned max);
  * -ENOMEM.
  */
 int leases_take(struct leases *leases, struct camtap_frame **ret_frame);
+/* Lets the memory that leases_take() touches, and that of the frame, come into the caches. */
+void leases_prefetch(struct leases *leases);
 /* Gives both back, from any thread; wakes the program that is at its limit. May free. */
 void leases_give_back(struct leases *leases, struct camtap_frame *frame);
 /* Makes the eventfd readable, or not: always, or only below the limit. True: it is reached. */
@@ -124,6 +127,8 @@ int attachment_create(struct connection *connection, const struct wire_format *f
 struct attachment *attachment_ref(struct attachment *attachment);
 void attachment_unref(struct attachment *attachment);
 
+/* Lets the memory that taking the next frame touches come into the caches. */
+void attachment_prefetch(const struct attachment *attachment);
 /* Has the daemon set up the guard? */
 bool attachment_linked(const struct attachment *attachment);
 /* The position of the newest frame; what came before it can be seen by the caller. */
@@ -312,6 +317,7 @@ enum wake_for {
 struct wake {
 	bool shown; /* the program has the epoll fd, and may sleep on it */
 	int epoll_fd, timer_fd;
+	int event_fd; /* that of the leases, for a forked child to close */
 	int64_t timer_at;
 	uint32_t socket_events; /* as epoll knows them */
 };
@@ -324,7 +330,9 @@ void wake_update(struct camtap *camera, enum wake_for whom);
 /* Waits until something is ready or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for ever).
  * A set of enum wake_ready, 0 if the time is over; or -EINTR. */
 int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline);
-/* The same for camtap_next(), by the bell if there is one that serves. */
+/* The bell that camtap_next() waits at now; NULL: at the socket. */
+struct bell *wake_bell(const struct camtap *camera);
+/* The same as wake_wait() for camtap_next(), by the bell if there is one. */
 int wake_wait_for_frame(struct camtap *camera, int64_t deadline);
 /* The deadline of a timeout as the public functions take it. */
 int64_t wake_deadline(int timeout_ms);

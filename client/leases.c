@@ -10,55 +10,44 @@
 
 int leases_create(struct leases **ret_leases)
 {
-	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	struct leases *leases = calloc(1, sizeof(*leases));
-	bool *parent;
+	/* whole pages, which nobody else has anything in: madvise() takes all that they hold */
+	struct leases *leases = mmap(
+		NULL, sizeof(*leases), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int error;
 
-	if (!leases)
-		return -ENOMEM;
-	leases->references = 1;
-	leases->rearm.fd = -1;
+	if (leases == MAP_FAILED)
+		return -errno;
+	if (madvise(leases, sizeof(*leases), MADV_WIPEONFORK) < 0) {
+		error = -errno;
+		goto unmap;
+	}
 	leases->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (leases->event_fd < 0) {
 		error = -errno;
-		goto free_leases;
+		goto unmap;
 	}
-	parent = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (parent == MAP_FAILED) {
-		error = -errno;
-		goto close_event;
-	}
-	if (madvise(parent, page_size, MADV_WIPEONFORK) < 0) {
-		error = -errno;
-		goto unmap_parent;
-	}
-	*parent = true;
-	leases->parent = parent;
+	leases->ours = true;
+	leases->references = 1;
+	leases->rearm.fd = -1;
 	pthread_mutex_init(&leases->lock, NULL);
 	*ret_leases = leases;
 	return 0;
 
-unmap_parent:
-	munmap(parent, page_size);
-close_event:
-	close(leases->event_fd);
-free_leases:
-	free(leases);
+unmap:
+	munmap(leases, sizeof(*leases));
 	return error;
 }
 
 static void destroy(struct leases *leases)
 {
 	pthread_mutex_destroy(&leases->lock);
-	munmap((void *)leases->parent, (size_t)sysconf(_SC_PAGESIZE));
 	free(leases->spare);
-	free(leases);
+	munmap(leases, sizeof(*leases));
 }
 
 HOT bool leases_ours(const struct leases *leases)
 {
-	return *leases->parent;
+	return leases->ours;
 }
 
 /* Failures cannot be: the counter is 0 or 1. */
@@ -84,6 +73,17 @@ HOT static void unref(struct leases *leases)
 void leases_set_max(struct leases *leases, unsigned max)
 {
 	atomic_store_explicit(&leases->max, max, memory_order_relaxed);
+}
+
+HOT void leases_prefetch(struct leases *leases)
+{
+	const char *frame =
+		(const char *)atomic_load_explicit(&leases->spare, memory_order_relaxed);
+
+	if (!frame)
+		return;
+	for (size_t i = 0; i < sizeof(struct camtap_frame); i += CACHE_LINE)
+		__builtin_prefetch(frame + i, 1);
 }
 
 /* Only the handle's thread takes any. */
@@ -148,7 +148,11 @@ HOT static bool at_limit(const struct leases *leases)
  * need not be. */
 HOT void leases_give_back(struct leases *leases, struct camtap_frame *frame)
 {
-	free(atomic_exchange_explicit(&leases->spare, frame, memory_order_acq_rel));
+	struct camtap_frame *other =
+		atomic_exchange_explicit(&leases->spare, frame, memory_order_acq_rel);
+
+	if (other) /* seldom: free() is far away */
+		free(other);
 	atomic_fetch_sub(&leases->held, 1);
 	if (atomic_load(&leases->blocked)) {
 		pthread_mutex_lock(&leases->lock);

@@ -88,7 +88,7 @@ HOT static int take(struct camtap *camera, struct camtap_frame **ret_frame, bool
 HOT static int next(
 	struct camtap *camera, struct camtap_frame **ret_frame, int timeout_ms, bool latest)
 {
-	int64_t deadline = wake_deadline(timeout_ms), until = 0;
+	int64_t deadline = wake_deadline(timeout_ms), until;
 	int outcome;
 
 	if (!leases_ours(camera->leases))
@@ -96,8 +96,9 @@ HOT static int next(
 	if (camera->state == CONNECTION_NEW)
 		return camera_fail(camera, -ENOTCONN, "camtap_connect() was not called");
 
-	/* Once without waiting, to see what is there; then as long as is wanted. */
-	for (;; until = deadline) {
+	/* Once without waiting, to see what is there; then as long as is wanted. By the bell nobody
+	 * sleeps who has something to look at. */
+	for (until = wake_bell(camera) ? deadline : 0;; until = deadline) {
 		int ready = wake_wait_for_frame(camera, until);
 
 		if (ready < 0) {

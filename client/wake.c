@@ -17,7 +17,7 @@ int64_t now_ns(void)
 	return now.tv_sec * (1000 * NS_PER_MS) + now.tv_nsec;
 }
 
-int64_t wake_deadline(int timeout_ms)
+HOT int64_t wake_deadline(int timeout_ms)
 {
 	if (timeout_ms < 0)
 		return NEVER;
@@ -49,6 +49,7 @@ int wake_init(struct camtap *camera)
 	int error;
 
 	wake->timer_at = NEVER;
+	wake->event_fd = camera->leases->event_fd;
 	wake->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (wake->epoll_fd < 0)
 		return -errno;
@@ -60,7 +61,7 @@ int wake_init(struct camtap *camera)
 	error = wake_watch(camera, WAKE_TIMER, wake->timer_fd);
 	if (error < 0)
 		goto close_timer;
-	error = wake_watch(camera, WAKE_EVENT, camera->leases->event_fd);
+	error = wake_watch(camera, WAKE_EVENT, wake->event_fd);
 	if (error < 0)
 		goto close_timer;
 	return 0;
@@ -207,18 +208,26 @@ int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline)
 	return ready;
 }
 
+HOT struct bell *wake_bell(const struct camtap *camera)
+{
+	return !camera->wake.shown && camera->state == CONNECTION_ATTACHED && camera->owed == 0 &&
+			       !events_head(camera)
+		       ? current_bell(camera)
+		       : NULL;
+}
+
 HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline)
 {
-	struct bell *bell = NULL;
+	struct bell *bell = wake_bell(camera);
 	int64_t since;
 	int outcome, ready;
 
-	if (!camera->wake.shown && camera->state == CONNECTION_ATTACHED && camera->owed == 0 &&
-		!events_head(camera))
-		bell = current_bell(camera);
 	if (!bell)
 		return wake_wait(camera, WAKE_FOR_NEXT, deadline);
 	outcome = bell_wait(bell, deadline, camera->reading);
+	/* which comes while it is found out what to do */
+	leases_prefetch(camera->leases);
+	attachment_prefetch(camera->reading);
 	if (outcome < 0)
 		return outcome;
 	if (outcome == BELL_LOOK)

@@ -181,24 +181,24 @@ int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size)
 	return 0;
 }
 
-const struct pool_header *pool_view_header(const struct pool_view *view)
+HOT const struct pool_header *pool_view_header(const struct pool_view *view)
 {
 	return (const struct pool_header *)view->base;
 }
 
-const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t position)
+HOT const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t position)
 {
 	return (const pool_recent *)(view->base + view->recent_offset) +
 	       (position - 1) % view->recent_count;
 }
 
-const struct pool_descriptor *pool_view_descriptor(const struct pool_view *view, uint32_t slot)
+HOT const struct pool_descriptor *pool_view_descriptor(const struct pool_view *view, uint32_t slot)
 {
 	return (const struct pool_descriptor *)(view->base + view->descriptor_offset +
 						(size_t)slot * view->descriptor_stride);
 }
 
-const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot)
+HOT const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot)
 {
 	return view->base + view->slot_offset + slot * view->slot_stride;
 }
@@ -231,7 +231,7 @@ HOT bool pool_frame_check(const struct pool_frame *frame, const struct pool_slot
 	return true;
 }
 
-void pool_frame_store(struct pool_descriptor *descriptor, const struct pool_frame *frame)
+HOT void pool_frame_store(struct pool_descriptor *descriptor, const struct pool_frame *frame)
 {
 	store_words(&descriptor->frame, frame, sizeof(*frame));
 }
