@@ -178,6 +178,12 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 	return BELL_QUIET;
 }
 
+void bell_resume(struct bell *bell)
+{
+	if (!bell->quiet)
+		bell_listen(bell);
+}
+
 void bell_slept(struct bell *bell, int64_t time_ns)
 {
 	bell->quiet = time_ns >= BELL_PATIENCE_NS;

@@ -181,6 +181,10 @@ enum bell_outcome {
 	BELL_QUIET,   /* nothing came for so long: sleep on the socket, then call bell_slept() */
 };
 
+/* The socket was looked at, which stops listening: who then works on a frame for long wants no
+ * messages meanwhile. */
+void bell_resume(struct bell *bell);
+
 /* Sleeps until there is a message or a frame at the attachment's cursor; `deadline`
  * (CLOCK_MONOTONIC) 0: does not sleep, NEVER: for ever. enum bell_outcome, or -EINTR. */
 int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *attachment);

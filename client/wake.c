@@ -232,8 +232,11 @@ HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline)
 		return outcome;
 	if (outcome == BELL_LOOK)
 		return 0;
-	if (outcome == BELL_MESSAGE)
-		return wake_wait(camera, WAKE_FOR_NEXT, 0);
+	if (outcome == BELL_MESSAGE) {
+		ready = wake_wait(camera, WAKE_FOR_NEXT, 0);
+		bell_resume(bell);
+		return ready;
+	}
 	since = now_ns();
 	ready = wake_wait(camera, WAKE_FOR_NEXT, deadline);
 	bell_slept(bell, now_ns() - since);

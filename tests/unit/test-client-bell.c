@@ -239,6 +239,25 @@ static void a_message_that_did_not_ring_is_read_at_the_next_call(void **state)
 	hear(f, 1);
 }
 
+/* Else it would get a message for each frame that passes while it works on this one, and find one
+ * each time that it looks. */
+static void who_looks_at_the_socket_listens_on(void **state)
+{
+	struct fixture *f = *state;
+
+	attach_to_bell(f);
+	hear(f, 1);
+	for (int i = 0; i < 10; i++) {
+		struct camtap_frame *frame;
+
+		mock_source(&f->mock, WIRE_SOURCE_ONLINE, ""); /* no news */
+		publish(f, 1);
+		assert_int_equal(camtap_next(f->camera, &frame, 0), CAMTAP_FRAME);
+		assert_int_equal(mock_listens(&f->mock), BELL_LISTENS);
+		assert_release(frame, 0);
+	}
+}
+
 static void a_new_epoch_wakes(void **state)
 {
 	struct fixture *f = *state;
@@ -671,6 +690,7 @@ int main(void)
 		TEST(a_frame_from_before_makes_the_file_descriptor_readable),
 		TEST(a_message_wakes),
 		TEST(a_message_that_did_not_ring_is_read_at_the_next_call),
+		TEST(who_looks_at_the_socket_listens_on),
 		TEST(a_new_epoch_wakes),
 		TEST(another_daemon_brings_another_bell),
 		TEST(a_timeout_is_honoured),
