@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * bench-camtap-readers SHEET-FD SOCKET: readers as camtap.h's first example is one: the bell,
- * which is the default, and camtap_next(), which is every frame in order, as the floors' readers
- * have it. (At 60 frames per second camtap_latest() gets the same frames by the same way.)
+ * bench-camtap-readers SHEET-FD SOCKET [poll]: readers as camtap.h's first example is one: the
+ * bell, which is the default, and camtap_next(), which is every frame in order, as the floors'
+ * readers have it. (At 60 frames per second camtap_latest() gets the same frames by the same way.)
+ * poll: as a program with an event loop, which waits for camtap_fd().
  */
 
 #include "camtap.h"
 #include "sheet.h"
+
+#include <poll.h>
 
 static void fail(struct camtap *camera, const char *what, int error)
 {
@@ -16,7 +19,17 @@ static void fail(struct camtap *camera, const char *what, int error)
 	exit(1);
 }
 
-static void read_frames(struct sheet *sheet, struct sheet_reader *reader, struct camtap *camera)
+/* One turn of an event loop. */
+static int poll_and_next(struct camtap *camera, struct camtap_frame **ret_frame)
+{
+	struct pollfd pollfd = {.fd = camtap_fd(camera), .events = POLLIN};
+
+	(void)poll(&pollfd, 1, -1);
+	return camtap_next(camera, ret_frame, 0);
+}
+
+static void read_frames(
+	struct sheet *sheet, struct sheet_reader *reader, struct camtap *camera, bool polls)
 {
 	struct camtap_frame *frame;
 	bool within, earlier = false;
@@ -25,7 +38,8 @@ static void read_frames(struct sheet *sheet, struct sheet_reader *reader, struct
 	reader->told = 0;
 	for (;;) {
 		struct sheet_look look;
-		int outcome = camtap_next(camera, &frame, -1);
+		int outcome =
+			polls ? poll_and_next(camera, &frame) : camtap_next(camera, &frame, -1);
 
 		if (outcome < 0)
 			fail(camera, "camtap_next", outcome);
@@ -56,8 +70,8 @@ int main(int argc, char **argv)
 	struct camtap *camera;
 	int index, error;
 
-	if (argc != 3) {
-		fprintf(stderr, "bench-camtap-readers: SHEET-FD SOCKET\n");
+	if (argc < 3 || argc > 4 || (argc == 4 && strcmp(argv[3], "poll") != 0)) {
+		fprintf(stderr, "bench-camtap-readers: SHEET-FD SOCKET [poll]\n");
 		return 2;
 	}
 	sheet = sheet_map(argv[1]);
@@ -74,6 +88,6 @@ int main(int argc, char **argv)
 		error = camtap_connect(camera);
 	if (error < 0)
 		fail(camera, "camtap_connect", error);
-	read_frames(sheet, &sheet->reader[index], camera);
+	read_frames(sheet, &sheet->reader[index], camera, argc == 4);
 	return 1;
 }

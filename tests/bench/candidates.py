@@ -151,6 +151,7 @@ class Camtap(Candidate):
     how = ("camtapd as it is, but for a source that stamps frames instead of drawing them; default slots and "
            "limits; readers with the bell and camtap_next()")
     options = ()
+    reader_options = ()
 
     def missing(self):
         return None if os.path.exists(program("bench-camtapd")) else "not built"
@@ -164,7 +165,7 @@ class Camtap(Candidate):
         run.producers.append(daemon.pid)
         run.wait_for(lambda: os.path.exists(socket), "camtapd's socket")
         if run.cell.readers > 0:
-            run.start(program("bench-camtap-readers"), run.sheet.fd, socket)
+            run.start(program("bench-camtap-readers"), run.sheet.fd, socket, *self.reader_options)
 
 
 class CamtapAlone(Camtap):
@@ -177,6 +178,12 @@ class CamtapHolding(Camtap):
     name, label = "camtap-holding", "camtap, slow readers"
     how = "camtap, whose readers hold each frame for 200 ms, as analysis would"
     faults = {"hold_ns": 200_000_000}
+
+
+class CamtapPolled(Camtap):
+    name, label = "camtap-polled", "camtap, event loop"
+    how = "camtap, whose readers poll() camtap_fd(), as a program with an event loop does: messages, not the bell"
+    reader_options = ("poll",)
 
 
 class CamtapRealtime(Camtap):
@@ -320,6 +327,7 @@ FLOORS = [
 CHECKS = [
     CamtapAlone(),
     CamtapHolding(),
+    CamtapPolled(),
     CamtapRealtime(),
     Floor("seqpacket-again", "floor: SEQPACKET, again", "the same once more: what noise is", means="seqpacket"),
     Floor("seqpacket-slow", "floor: SEQPACKET, slowed", "50 us late on purpose", means="seqpacket",
