@@ -142,6 +142,8 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 	int64_t time = BELL_PATIENCE_NS;
 	int error;
 
+	if (attachment_newest(attachment) >= attachment->cursor)
+		bell->quiet = false; /* it is the reader that is slow */
 	if (told != bell->told || look_is_due(bell, seen)) {
 		bell->told = told;
 		return BELL_MESSAGE;

@@ -445,6 +445,19 @@ static void a_hang_up_is_noticed_among_rings(void **state)
 	finish(&call, CAMTAP_OFFLINE);
 }
 
+/* Puts a call to sleep for longer than its patience, so on the socket. */
+static void put_to_sleep_at_the_socket(struct fixture *f, struct call *call)
+{
+	int64_t end = clock_ms(CLOCK_MONOTONIC) + LIMIT_MS;
+
+	put_to_sleep(f, call);
+	while (mock_listens(&f->mock) == BELL_LISTENS && clock_ms(CLOCK_MONOTONIC) < end)
+		sched_yield();
+	assert_false(futex_await_sleepers(
+		&f->mock.bell.word->rung, 1, (int)(2 * BELL_PATIENCE_NS / 1000000)));
+	assert_int_equal(mock_listens(&f->mock), BELL_MESSAGES);
+}
+
 /* Who hears nothing for so long does not wake up again and again, but sleeps on its socket; and is
  * back at the bell when frames come faster. */
 static void a_slow_camera_is_waited_for_at_the_socket(void **state)
@@ -453,21 +466,35 @@ static void a_slow_camera_is_waited_for_at_the_socket(void **state)
 
 	attach_to_bell(f);
 	for (int i = 0; i < 3; i++) {
-		int64_t end = clock_ms(CLOCK_MONOTONIC) + LIMIT_MS;
 		unsigned messages;
 		struct call call;
 
-		put_to_sleep(f, &call);
+		put_to_sleep_at_the_socket(f, &call);
 		messages = f->mock.frames_sent;
-		while (mock_listens(&f->mock) == BELL_LISTENS && clock_ms(CLOCK_MONOTONIC) < end)
-			sched_yield();
-		assert_false(futex_await_sleepers(
-			&f->mock.bell.word->rung, 1, (int)(2 * BELL_PATIENCE_NS / 1000000)));
-		assert_int_equal(mock_listens(&f->mock), BELL_MESSAGES);
 		publish(f, 1);
 		assert_int_equal(f->mock.frames_sent, messages + 1);
 		finish_with_frame(f, &call);
 		hear(f, 3);
+	}
+}
+
+/* A camera that was slow to start, and is faster than its reader now: that finds a frame each time,
+ * and wants no messages about those that pass meanwhile. */
+static void who_is_slower_than_the_camera_listens(void **state)
+{
+	struct fixture *f = *state;
+
+	attach_to_bell(f);
+	for (int i = 0; i < 3; i++) {
+		struct call call;
+
+		put_to_sleep_at_the_socket(f, &call);
+		publish(f, 1);
+		finish_with_frame(f, &call);
+		publish(f, 1);
+		assert_int_equal(camtap_next(f->camera, &call.frame, 0), CAMTAP_FRAME);
+		assert_int_equal(mock_listens(&f->mock), BELL_LISTENS);
+		assert_release(call.frame, 0);
 	}
 }
 
@@ -699,6 +726,7 @@ int main(void)
 		TEST(a_hang_up_is_noticed_by_short_waits),
 		TEST(a_hang_up_is_noticed_among_rings),
 		TEST(a_slow_camera_is_waited_for_at_the_socket),
+		TEST(who_is_slower_than_the_camera_listens),
 		TEST(a_closed_bell_is_given_up),
 		TEST(a_bell_that_does_not_wake_is_given_up),
 		TEST(a_bell_that_wakes_now_and_then_is_not_given_up),
