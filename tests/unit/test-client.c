@@ -7,6 +7,7 @@
 #include "leaks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/videodev2.h>
 #include <pthread.h>
 #include <sched.h>
@@ -472,6 +473,7 @@ static int look_around_in_child(struct camtap *camera, struct camtap_frame *fram
 	struct camtap_frame *other = NULL;
 	uint32_t numerator = 1, denominator = 1;
 	char *json = NULL;
+	bool input = fcntl(STDIN_FILENO, F_GETFD) >= 0;
 	int fds;
 
 	CHILD_CHECK(camtap_next(camera, &other, -1) == -ECHILD);
@@ -501,7 +503,8 @@ static int look_around_in_child(struct camtap *camera, struct camtap_frame *fram
 	CHILD_CHECK(camtap_release(frame) == -ECHILD);
 	fds = count_fds();
 	camtap_close(camera);
-	CHILD_CHECK(count_fds() == fds - 4); /* epoll, timer, event, socket */
+	CHILD_CHECK(count_fds() == fds - 4);                       /* epoll, timer, event, socket */
+	CHILD_CHECK((fcntl(STDIN_FILENO, F_GETFD) >= 0) == input); /* and no other */
 	return 0;
 }
 
