@@ -5,22 +5,19 @@
 #include "internal.h"
 
 #include "bell-word.h"
+#include "futex-call.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 /* So often it may have been rung without waking us; then it is given up. */
 #define UNHEARD_MAX 3
 
-/* So often, in ns, the socket is looked at in any case. A hang-up is told by nobody, and it is not
- * always quiet after one: others of the bell may go on being rung for. */
-#define LOOK_EVERY_NS (1000 * NS_PER_MS)
+/* After so many rings the socket is looked at in any case. A hang-up is told by nobody, and it is
+ * not always quiet after one: others of the bell may go on being rung for. */
+#define LOOK_EVERY_RINGS 64
 
 struct bell {
 	void *base;
@@ -28,22 +25,13 @@ struct bell {
 	const struct bell_word *word;
 	_Atomic uint32_t *listens; /* any thread */
 	/* The handle's thread only: */
-	uint32_t told;    /* as it was when the socket was looked at */
-	unsigned unheard; /* rings that did not wake us */
-	bool quiet;       /* nothing came for BELL_PATIENCE_NS */
-	uint32_t rung;    /* as it was the last time */
-	int64_t heard;    /* when it was found to be another one: coarse_ns() */
-	int64_t looked;   /* at the socket, because it was time to */
+	uint32_t told;       /* as it was when the socket was looked at */
+	unsigned unheard;    /* rings that did not wake us */
+	bool quiet;          /* nothing came for BELL_PATIENCE_NS */
+	uint32_t rung;       /* as it was the last time */
+	uint32_t looked;     /* as it was when it was time to look at the socket */
+	int64_t quiet_since; /* found to be the one it was; NEVER: not yet */
 };
-
-/* To within some milliseconds, and cheap enough for each frame. */
-HOT static int64_t coarse_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec * (1000 * NS_PER_MS) + now.tv_nsec;
-}
 
 int bell_map(
 	int fd, uint32_t size, uint32_t offset, _Atomic uint32_t *listens, struct bell **ret_bell)
@@ -59,7 +47,7 @@ int bell_map(
 	bell = malloc(sizeof(*bell));
 	if (!bell)
 		return -ENOMEM;
-	*bell = (struct bell){.size = size, .listens = listens};
+	*bell = (struct bell){.size = size, .listens = listens, .quiet_since = NEVER};
 	bell->base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	if (bell->base == MAP_FAILED) {
 		error = -errno;
@@ -68,7 +56,7 @@ int bell_map(
 	}
 	bell->word = (const struct bell_word *)((const uint8_t *)bell->base + offset);
 	bell->told = atomic_load_explicit(&bell->word->told, memory_order_acquire);
-	bell->looked = coarse_ns();
+	bell->rung = bell->looked = atomic_load_explicit(&bell->word->rung, memory_order_relaxed);
 	*ret_bell = bell;
 	return 0;
 }
@@ -107,31 +95,38 @@ void bell_stop_listening(struct bell *bell)
 }
 
 /* Is it time to look at the socket, told or not? Who sleeps for less than BELL_PATIENCE_NS each
- * time, or not at all, would never find otherwise that it is quiet. */
+ * time, or not at all, would never find otherwise that it is quiet. As long as it is rung, the
+ * rings are the clock: to read one leads through more cold pages than all else that a frame needs.
+ */
 HOT static bool look_is_due(struct bell *bell, uint32_t rung)
 {
-	int64_t now = coarse_ns(), since = now - bell->looked;
+	int64_t now;
 
 	if (rung != bell->rung) {
 		bell->rung = rung;
-		bell->heard = now;
+		bell->quiet_since = NEVER;
+		if (rung - bell->looked < LOOK_EVERY_RINGS)
+			return false;
+		bell->looked = rung;
+		return true;
 	}
-	if (since < BELL_PATIENCE_NS ||
-		(since < LOOK_EVERY_NS && now - bell->heard < BELL_PATIENCE_NS))
+	now = now_ns();
+	if (bell->quiet_since == NEVER)
+		bell->quiet_since = now;
+	if (now - bell->quiet_since < BELL_PATIENCE_NS)
 		return false;
-	bell->looked = now;
+	bell->quiet_since = now;
 	return true;
 }
 
+/* As futex(2) ends; 0 as well if the word was another one already. */
 HOT static int sleep_on(const struct bell_word *word, uint32_t seen, int64_t time_ns)
 {
 	struct timespec timeout = {
 		.tv_sec = time_ns / (1000 * NS_PER_MS), .tv_nsec = time_ns % (1000 * NS_PER_MS)};
+	long error = futex_call(&word->rung, FUTEX_WAIT, seen, &timeout);
 
-	if (syscall(SYS_futex, &word->rung, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0 ||
-		errno == EAGAIN)
-		return 0;
-	return -errno;
+	return error == -EAGAIN ? 0 : (int)error;
 }
 
 HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *attachment)

@@ -2,16 +2,15 @@
 #include "bell.h"
 
 #include "clock.h"
+#include "futex-call.h"
 #include "hot.h"
 #include "memory-file.h"
 #include "reaper.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What a ring may cost, in units of an honest send: much more than waking those who listen. */
@@ -226,8 +225,7 @@ HOT static bool wake(struct bell *bell, uint32_t word)
 
 	/* release: who sees this sees the frame or message that it is about */
 	atomic_fetch_add_explicit(&bell->words[word].rung, 1, memory_order_release);
-	return syscall(SYS_futex, &bell->words[word].rung, FUTEX_WAKE, most + 1, NULL, NULL, 0) <=
-	       (long)most;
+	return futex_call(&bell->words[word].rung, FUTEX_WAKE, most + 1, NULL) <= (long)most;
 }
 
 void bell_tell(const struct bell_place *place, int64_t unit_ns)

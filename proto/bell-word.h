@@ -30,7 +30,7 @@
  * A process that is killed rings no bell, and nothing hangs up a futex: so nobody sleeps on it for
  * longer than BELL_PATIENCE_NS. Who has heard nothing for so long stops listening, and sleeps on
  * its socket until something comes. Others may ring on, or a reader may never sleep for so long: so
- * it looks at its socket once a second whatever it hears.
+ * it looks at its socket after each 64 rings, whatever it hears.
  *
  * What a reader can do to others. It cannot write the word, nor close anything that the daemon
  * waits for: a futex is memory, not a file. (An epoll set over an eventfd of the daemon's would be
