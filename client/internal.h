@@ -61,7 +61,11 @@ struct leases {
 
 int leases_create(struct leases **ret_leases);
 /* False in a forked child, which must then touch nothing else. */
-bool leases_ours(const struct leases *leases);
+static inline bool leases_ours(const struct leases *leases)
+{
+	return leases->ours;
+}
+
 void leases_set_max(struct leases *leases, unsigned max);
 /* Takes one, and the memory for its frame, which is not initialised. -ENOBUFS at the limit,
  * -ENOMEM.

@@ -45,11 +45,6 @@ static void destroy(struct leases *leases)
 	munmap(leases, sizeof(*leases));
 }
 
-HOT bool leases_ours(const struct leases *leases)
-{
-	return leases->ours;
-}
-
 /* Failures cannot be: the counter is 0 or 1. */
 static void set_event(struct leases *leases, bool set)
 {

@@ -181,28 +181,6 @@ int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size)
 	return 0;
 }
 
-HOT const struct pool_header *pool_view_header(const struct pool_view *view)
-{
-	return (const struct pool_header *)view->base;
-}
-
-HOT const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t position)
-{
-	return (const pool_recent *)(view->base + view->recent_offset) +
-	       (position - 1) % view->recent_count;
-}
-
-HOT const struct pool_descriptor *pool_view_descriptor(const struct pool_view *view, uint32_t slot)
-{
-	return (const struct pool_descriptor *)(view->base + view->descriptor_offset +
-						(size_t)slot * view->descriptor_stride);
-}
-
-HOT const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot)
-{
-	return view->base + view->slot_offset + slot * view->slot_stride;
-}
-
 HOT bool pool_frame_load(const struct pool_view *view, uint32_t slot, struct pool_frame *ret_frame)
 {
 	if (slot >= view->slot_count)

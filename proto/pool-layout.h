@@ -211,10 +211,29 @@ int pool_layout_init_dmabuf(
  * offset, a size or a count cannot be right; -EPROTONOSUPPORT for another version of the layout. */
 int pool_view_init(struct pool_view *ret_view, const void *base, uint64_t size);
 
-const struct pool_header *pool_view_header(const struct pool_view *view);
-const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t position);
-const struct pool_descriptor *pool_view_descriptor(const struct pool_view *view, uint32_t slot);
-const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot); /* not with DMABUF */
+static inline const struct pool_header *pool_view_header(const struct pool_view *view)
+{
+	return (const struct pool_header *)view->base;
+}
+
+static inline const pool_recent *pool_view_recent(const struct pool_view *view, uint64_t position)
+{
+	return (const pool_recent *)(view->base + view->recent_offset) +
+	       (position - 1) % view->recent_count;
+}
+
+static inline const struct pool_descriptor *pool_view_descriptor(
+	const struct pool_view *view, uint32_t slot)
+{
+	return (const struct pool_descriptor *)(view->base + view->descriptor_offset +
+						(size_t)slot * view->descriptor_stride);
+}
+
+/* not with DMABUF */
+static inline const uint8_t *pool_view_slot(const struct pool_view *view, uint32_t slot)
+{
+	return view->base + view->slot_offset + slot * view->slot_stride;
+}
 
 /* Copies a descriptor's frame; false if there is no such slot. The copy is consistent only if the
  * lock, or the generation, says so afterwards. */
