@@ -84,13 +84,12 @@ int64_t announce_budget(int64_t unit_ns, uint32_t target_count)
 /* False: there is no room. */
 HOT static bool send_frame(const struct announce_target *target, const struct wire_frame *frame)
 {
-	int error;
+	const void *message = target->byte ? (const void *)"" : frame;
+	size_t size = target->byte ? 1 : frame->header.size;
 
-	if (target->byte)
-		return send(target->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 || errno != EAGAIN;
 	/* EPIPE: the server thread sees the hang-up */
-	error = message_send(target->fd, &frame->header, NULL, 0);
-	return error != -EAGAIN && error != -ENOBUFS;
+	return send(target->fd, message, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+	       (errno != EAGAIN && errno != ENOBUFS);
 }
 
 /* Sends, and says what it cost: by the clock, or, if that was dear the last time, in CPU time. */
