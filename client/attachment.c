@@ -267,7 +267,7 @@ HOT uint64_t attachment_newest(const struct attachment *attachment)
 	return newest < POSITION_MAX ? newest : POSITION_MAX;
 }
 
-bool attachment_available(const struct attachment *attachment, uint64_t from, uint64_t to)
+HOT bool attachment_available(const struct attachment *attachment, uint64_t from, uint64_t to)
 {
 	from = reachable(attachment, from, to);
 	for (uint64_t position = to; position >= from; position--) {

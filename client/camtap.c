@@ -201,7 +201,7 @@ int camtap_connect(struct camtap *camera)
 
 /* ---- what it knows ---- */
 
-int camtap_fd(struct camtap *camera)
+HOT int camtap_fd(struct camtap *camera)
 {
 	if (!leases_ours(camera->leases))
 		return -ECHILD;

@@ -103,7 +103,7 @@ HOT int leases_take(struct leases *leases, struct camtap_frame **ret_frame)
 /* Lets frames wake the program again. False: there is one already, or there may be. */
 static bool rearm(struct leases_rearm *rearm)
 {
-	struct epoll_event event = {.events = rearm->events, .data.u32 = rearm->ready};
+	struct epoll_event event = {.events = rearm->events};
 	const struct attachment *attachment = rearm->attachment;
 
 	if (attachment) {
@@ -117,11 +117,22 @@ static bool rearm(struct leases_rearm *rearm)
 	return true;
 }
 
-bool leases_set_rearm(struct leases *leases, const struct leases_rearm *wanted)
+/* For the handle's thread: without `blocked` no release touches what the lock is over, and only
+ * that thread sets it. So there is no need for the lock (libc's functions for it, and what they
+ * touch, are far away from all else that a frame needs). */
+HOT static bool is_ours_alone(const struct leases *leases)
+{
+	return !atomic_load_explicit(&leases->blocked, memory_order_acquire);
+}
+
+HOT bool leases_set_rearm(struct leases *leases, const struct leases_rearm *wanted)
 {
 	struct attachment *before;
 	bool done;
 
+	if (!wanted && is_ours_alone(leases) && !leases->rearm.attachment && leases->rearm.fd < 0 &&
+		!leases->rearm.done)
+		return false;
 	pthread_mutex_lock(&leases->lock);
 	done = leases->rearm.done;
 	before = leases->rearm.attachment;
@@ -152,19 +163,22 @@ HOT void leases_give_back(struct leases *leases, struct camtap_frame *frame)
 	if (atomic_load(&leases->blocked)) {
 		pthread_mutex_lock(&leases->lock);
 		if (leases->blocked && !at_limit(leases)) {
-			leases->blocked = false;
 			if (leases->pending || !rearm(&leases->rearm))
 				set_event(leases, true);
+			leases->blocked = false; /* last: is_ours_alone() */
 		}
 		pthread_mutex_unlock(&leases->lock);
 	}
 	unref(leases);
 }
 
-bool leases_update(struct leases *leases, bool always, bool below_limit)
+HOT bool leases_update(struct leases *leases, bool always, bool below_limit)
 {
 	bool blocked;
 
+	if (is_ours_alone(leases) && !at_limit(leases) &&
+		leases->event_set == (always || below_limit))
+		return false;
 	pthread_mutex_lock(&leases->lock);
 	atomic_store(&leases->blocked, true);
 	blocked = at_limit(leases);

@@ -52,7 +52,7 @@ void close_received(int fd)
 	close(fd);
 }
 
-static void close_fds(const struct incoming *message)
+HOT static void close_fds(const struct incoming *message)
 {
 	for (size_t i = 0; i < message->fd_count; i++) {
 		if (message->fds[i] >= 0)
@@ -276,16 +276,20 @@ static void on_bye(struct camtap *camera, const struct incoming *message, bool r
 	}
 }
 
-static void dispatch(struct camtap *camera, struct incoming *message)
+HOT static void dispatch(struct camtap *camera, struct incoming *message)
 {
 	struct wire_header header;
 
-	if (message_unpack(message->buffer, message->length, sizeof(header), &header,
-		    sizeof(header)) < 0) {
+	if (message_unpack_header(message->buffer, message->length, &header) < 0) {
 		connection_break_off(
 			camera, -EPROTO, "camtapd breaks the protocol: a wrong message");
 		return;
 	}
+	/* Only wakes: what there is to read says the pool. Not in the switch, whose table is far
+	 * away.
+	 */
+	if (header.type == WIRE_FRAME)
+		return;
 	switch (header.type) {
 	case WIRE_WELCOME:
 		on_welcome(camera, message);
@@ -317,13 +321,12 @@ static void dispatch(struct camtap *camera, struct incoming *message)
 	case WIRE_SET_PAUSED:
 		on_set_paused(camera, message);
 		break;
-	case WIRE_FRAME: /* only wakes: what there is to read says the pool */
-	default:         /* of a later version */
+	default: /* of a later version */
 		break;
 	}
 }
 
-void receive_messages(struct camtap *camera)
+HOT void receive_messages(struct camtap *camera)
 {
 	_Alignas(struct wire_header) unsigned char buffer[WIRE_MESSAGE_MAX];
 	int fds[MESSAGE_FDS_ROOM];

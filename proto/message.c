@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "message.h"
 
+#include "hot.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -39,7 +41,7 @@ int message_send(int socket, const struct wire_header *message, const int *fds, 
 	return 0;
 }
 
-static size_t collect_fds(struct msghdr *msg, int *ret_fds)
+HOT static size_t collect_fds(struct msghdr *msg, int *ret_fds)
 {
 	size_t count = 0;
 
@@ -55,7 +57,7 @@ static size_t collect_fds(struct msghdr *msg, int *ret_fds)
 	return count;
 }
 
-int message_receive(int socket, void *buffer, size_t size, int *ret_fds, size_t *ret_fd_count)
+HOT int message_receive(int socket, void *buffer, size_t size, int *ret_fds, size_t *ret_fd_count)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_ROOM)];
@@ -84,15 +86,28 @@ int message_receive(int socket, void *buffer, size_t size, int *ret_fds, size_t 
 	return (int)length;
 }
 
+HOT int message_unpack_header(const void *buffer, size_t length, struct wire_header *ret_header)
+{
+	struct wire_header header;
+
+	if (length < sizeof(header))
+		return -EBADMSG;
+	memcpy(&header, buffer, sizeof(header));
+	if (header.size != length)
+		return -EBADMSG;
+	*ret_header = header;
+	return 0;
+}
+
 int message_unpack(
 	const void *buffer, size_t length, size_t size_min, void *ret_message, size_t size)
 {
 	struct wire_header header;
+	int error = message_unpack_header(buffer, length, &header);
 
-	if (length < sizeof(header) || length < size_min)
-		return -EBADMSG;
-	memcpy(&header, buffer, sizeof(header));
-	if (header.size != length)
+	if (error < 0)
+		return error;
+	if (length < size_min)
 		return -EBADMSG;
 	memset(ret_message, 0, size);
 	memcpy(ret_message, buffer, length < size ? length : size);

@@ -27,9 +27,13 @@ int message_send(int socket, const struct wire_header *message, const int *fds, 
  * returned: the fds are close-on-exec and the caller's to close. */
 int message_receive(int socket, void *buffer, size_t size, int *ret_fds, size_t *ret_fd_count);
 
+/* Copies the header of a received message of `length` bytes. -EBADMSG if it is shorter than that,
+ * or not as long as it says. */
+int message_unpack_header(const void *buffer, size_t length, struct wire_header *ret_header);
+
 /* Copies a received message of `length` bytes into the structure `ret_message` of `size` bytes:
  * what it lacks is zero, what is beyond is ignored. -EBADMSG if it is shorter than `size_min`, or
- * than its own header, or its size field is not its length. */
+ * its header cannot be right. */
 int message_unpack(
 	const void *buffer, size_t length, size_t size_min, void *ret_message, size_t size);
 
