@@ -89,7 +89,7 @@ HOT void bell_listen(struct bell *bell)
 	set_listens(bell, BELL_LISTENS);
 }
 
-void bell_stop_listening(struct bell *bell)
+HOT void bell_stop_listening(struct bell *bell)
 {
 	set_listens(bell, BELL_MESSAGES);
 }
@@ -139,13 +139,14 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 
 	if (attachment_newest(attachment) >= attachment->cursor)
 		bell->quiet = false; /* it is the reader that is slow */
+	if (!bell->quiet)
+		bell_listen(bell); /* who is too busy to sleep needs no messages either */
 	if (told != bell->told || look_is_due(bell, seen)) {
 		bell->told = told;
 		return BELL_MESSAGE;
 	}
-	if (bell->quiet)
-		return deadline == 0 ? BELL_LOOK : BELL_QUIET;
-	bell_listen(bell); /* who is too busy to sleep needs no messages either */
+	if (bell->quiet && deadline != 0)
+		return BELL_QUIET;
 	if (deadline == 0)
 		return BELL_LOOK;
 	if (attachment_newest(attachment) >= attachment->cursor)
@@ -173,12 +174,6 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 		return BELL_LOOK; /* the caller's time is over */
 	bell->quiet = true;
 	return BELL_QUIET;
-}
-
-void bell_resume(struct bell *bell)
-{
-	if (!bell->quiet)
-		bell_listen(bell);
 }
 
 void bell_slept(struct bell *bell, int64_t time_ns)

@@ -63,7 +63,7 @@ static int open_connection(struct camtap *camera)
 	error = send_hello(camera, fd);
 	if (error < 0 && error != -EPIPE && error != -ECONNRESET)
 		goto close_fd;
-	error = wake_watch(camera, WAKE_SOCKET, fd);
+	error = wake_watch_socket(camera, fd);
 	if (error < 0)
 		goto close_fd;
 	error = connection_create(fd, &camera->connection);
@@ -73,7 +73,7 @@ static int open_connection(struct camtap *camera)
 	return 0;
 
 unwatch:
-	wake_unwatch(camera, fd);
+	wake_unwatch_socket(camera, fd);
 close_fd:
 	close(fd);
 	return error;
@@ -118,7 +118,7 @@ void connection_close(struct camtap *camera)
 	camera->arriving = NULL;
 	if (!camera->connection)
 		return;
-	wake_unwatch(camera, camera->connection->socket);
+	wake_unwatch_socket(camera, camera->connection->socket);
 	connection_unref(camera->connection);
 	camera->connection = NULL;
 	camera->owed = 0;
@@ -252,9 +252,9 @@ HOT int64_t connection_deadline(const struct camtap *camera)
 	return camera->retry_at < camera->offline_at ? camera->retry_at : camera->offline_at;
 }
 
-HOT void connection_run(struct camtap *camera, unsigned ready)
+HOT void connection_run(struct camtap *camera, bool receive)
 {
-	if (ready & WAKE_SOCKET && camera->connection)
+	if (receive)
 		receive_messages(camera);
 	if (camera->state == CONNECTION_WAITING && now_ns() >= camera->retry_at)
 		try_again(camera);

@@ -52,8 +52,7 @@ struct leases {
 		struct attachment *attachment;
 		int epoll_fd, fd;
 		uint32_t events;
-		uint32_t ready; /* enum wake_ready */
-		bool done;      /* the release has done it, for the fd */
+		bool done; /* the release has done it, for the fd */
 	} rearm;
 	int event_fd; /* -1 once the handle is closed */
 	bool event_set;
@@ -185,10 +184,6 @@ enum bell_outcome {
 	BELL_QUIET,   /* nothing came for so long: sleep on the socket, then call bell_slept() */
 };
 
-/* The socket was looked at, which stops listening: who then works on a frame for long wants no
- * messages meanwhile. */
-void bell_resume(struct bell *bell);
-
 /* Sleeps until there is a message or a frame at the attachment's cursor; `deadline`
  * (CLOCK_MONOTONIC) 0: does not sleep, NEVER: for ever. enum bell_outcome, or -EINTR. */
 int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *attachment);
@@ -281,8 +276,8 @@ enum connection_owed {
 
 /* The first attempt, to `camera->path`. */
 int connection_start(struct camtap *camera);
-/* Does what the timer and the socket are ready for (enum wake_ready). */
-void connection_run(struct camtap *camera, unsigned ready);
+/* Does what is due; `receive`: and reads the messages that are there. */
+void connection_run(struct camtap *camera, bool receive);
 /* Lets go of the socket without a word. */
 void connection_close(struct camtap *camera);
 /* What receive.c finds out. All of these let go of the connection; there may be another one at
@@ -309,12 +304,6 @@ void close_received(int fd);
 
 /* ---- wake.c: the epoll fd ---- */
 
-enum wake_ready {
-	WAKE_SOCKET = 1 << 0,
-	WAKE_TIMER = 1 << 1,
-	WAKE_EVENT = 1 << 2,
-};
-
 /* Who is going to wait on the epoll fd. */
 enum wake_for {
 	WAKE_FOR_PROGRAM, /* so: readable only if camtap_next() would do something */
@@ -332,16 +321,18 @@ struct wake {
 
 int wake_init(struct camtap *camera);
 void wake_finish(struct camtap *camera);
-int wake_watch(struct camtap *camera, enum wake_ready which, int fd);
-void wake_unwatch(struct camtap *camera, int fd);
+int wake_watch_socket(struct camtap *camera, int fd);
+void wake_unwatch_socket(struct camtap *camera, int fd);
 void wake_update(struct camtap *camera, enum wake_for whom);
-/* Waits until something is ready or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for ever).
- * A set of enum wake_ready, 0 if the time is over; or -EINTR. */
+/* Waits until there may be something or `deadline` (CLOCK_MONOTONIC; 0: do not wait, NEVER: for
+ * ever). What it is, is found out by reading the socket: that takes no longer than to ask. 0, or
+ * -EINTR. */
 int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline);
 /* The bell that camtap_next() waits at now; NULL: at the socket. */
 struct bell *wake_bell(const struct camtap *camera);
-/* The same as wake_wait() for camtap_next(), by the bell if there is one. */
-int wake_wait_for_frame(struct camtap *camera, int64_t deadline);
+/* The same as wake_wait() for camtap_next(), by the bell if there is one: then only *ret_receive
+ * says that there may be messages. */
+int wake_wait_for_frame(struct camtap *camera, int64_t deadline, bool *ret_receive);
 /* The deadline of a timeout as the public functions take it. */
 int64_t wake_deadline(int timeout_ms);
 

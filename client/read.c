@@ -99,14 +99,15 @@ HOT static int next(
 	/* Once without waiting, to see what is there; then as long as is wanted. By the bell nobody
 	 * sleeps who has something to look at. */
 	for (until = wake_bell(camera) ? deadline : 0;; until = deadline) {
-		int ready = wake_wait_for_frame(camera, until);
+		bool receive;
+		int error = wake_wait_for_frame(camera, until, &receive);
 
-		if (ready < 0) {
-			outcome = camera_fail(camera, ready,
-				ready == -EINTR ? "a signal arrived" : "waiting failed");
+		if (error < 0) {
+			outcome = camera_fail(camera, error,
+				error == -EINTR ? "a signal arrived" : "waiting failed");
 			break;
 		}
-		connection_run(camera, (unsigned)ready);
+		connection_run(camera, receive);
 		outcome = take(camera, ret_frame, latest && !camera->lossless);
 		if (outcome != CAMTAP_TRY_AGAIN || (deadline != NEVER && now_ns() >= deadline))
 			break;

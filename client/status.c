@@ -15,12 +15,12 @@ int answer_wait(struct camtap *camera, bool (*has_come)(const struct camtap *cam
 	int64_t until = 0;
 
 	for (; !has_come(camera); until = deadline) {
-		int ready = wake_wait(camera, WAKE_FOR_STATUS, until);
+		int error = wake_wait(camera, WAKE_FOR_STATUS, until);
 
-		if (ready < 0)
-			return camera_fail(camera, ready,
-				ready == -EINTR ? "a signal arrived" : "waiting failed");
-		connection_run(camera, (unsigned)ready);
+		if (error < 0)
+			return camera_fail(camera, error,
+				error == -EINTR ? "a signal arrived" : "waiting failed");
+		connection_run(camera, true);
 		if (has_come(camera))
 			break;
 		if (camera->refused < 0)

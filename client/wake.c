@@ -24,18 +24,23 @@ HOT int64_t wake_deadline(int timeout_ms)
 	return timeout_ms == 0 ? 0 : now_ns() + timeout_ms * NS_PER_MS;
 }
 
-int wake_watch(struct camtap *camera, enum wake_ready which, int fd)
+static int watch(struct wake *wake, int fd)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = which};
+	struct epoll_event event = {.events = EPOLLIN};
 
-	if (epoll_ctl(camera->wake.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
-	if (which == WAKE_SOCKET)
-		camera->wake.socket_events = EPOLLIN;
-	return 0;
+	return epoll_ctl(wake->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-void wake_unwatch(struct camtap *camera, int fd)
+int wake_watch_socket(struct camtap *camera, int fd)
+{
+	int error = watch(&camera->wake, fd);
+
+	if (error == 0)
+		camera->wake.socket_events = EPOLLIN;
+	return error;
+}
+
+void wake_unwatch_socket(struct camtap *camera, int fd)
 {
 	/* What a release would do to this fd, it must not do to the next one of that number. */
 	(void)leases_set_rearm(camera->leases, NULL);
@@ -58,10 +63,10 @@ int wake_init(struct camtap *camera)
 		error = -errno;
 		goto close_epoll;
 	}
-	error = wake_watch(camera, WAKE_TIMER, wake->timer_fd);
+	error = watch(wake, wake->timer_fd);
 	if (error < 0)
 		goto close_timer;
-	error = wake_watch(camera, WAKE_EVENT, wake->event_fd);
+	error = watch(wake, wake->event_fd);
 	if (error < 0)
 		goto close_timer;
 	return 0;
@@ -80,7 +85,7 @@ void wake_finish(struct camtap *camera)
 }
 
 /* The timer is readable from `deadline` on, until the deadline is another one. */
-static void set_timer(struct wake *wake, int64_t deadline)
+HOT static void set_timer(struct wake *wake, int64_t deadline)
 {
 	struct itimerspec time = {0};
 
@@ -95,9 +100,9 @@ static void set_timer(struct wake *wake, int64_t deadline)
 }
 
 /* What epoll is to look for at the socket; hang-ups are always reported. */
-static void watch_socket(struct camtap *camera, uint32_t events)
+HOT static void watch_socket(struct camtap *camera, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.u32 = WAKE_SOCKET};
+	struct epoll_event event = {.events = events};
 	struct wake *wake = &camera->wake;
 
 	if (wake->socket_events != events &&
@@ -119,7 +124,6 @@ static void be_deaf(struct camtap *camera, struct bell *bell, bool by_release)
 		rearm.epoll_fd = camera->wake.epoll_fd;
 		rearm.fd = camera->connection->socket;
 		rearm.events = camera->wake.socket_events | EPOLLIN;
-		rearm.ready = WAKE_SOCKET;
 		watch_socket(camera, camera->wake.socket_events & ~(uint32_t)EPOLLIN);
 	}
 	if (by_release)
@@ -138,7 +142,7 @@ HOT static struct bell *current_bell(const struct camtap *camera)
 		       : NULL;
 }
 
-void wake_update(struct camtap *camera, enum wake_for whom)
+HOT void wake_update(struct camtap *camera, enum wake_for whom)
 {
 	const struct event *head = events_head(camera);
 	const struct attachment *reading = camera->reading;
@@ -190,22 +194,15 @@ static int remaining_ms(int64_t deadline)
 	return remaining < INT_MAX ? (int)remaining : INT_MAX;
 }
 
-int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline)
+HOT int wake_wait(struct camtap *camera, enum wake_for whom, int64_t deadline)
 {
 	struct pollfd pollfd = {.fd = camera->wake.epoll_fd, .events = POLLIN};
-	struct epoll_event events[4];
-	int count, ready = 0;
 
+	if (deadline == 0)
+		return 0;
 	wake_update(camera, whom);
 	/* poll() goes on after SIGSTOP and SIGCONT, epoll_wait() would not: signal(7) */
-	if (deadline != 0 && poll(&pollfd, 1, remaining_ms(deadline)) < 0)
-		return -errno;
-	count = epoll_wait(camera->wake.epoll_fd, events, 4, 0);
-	if (count < 0)
-		return -errno;
-	for (int i = 0; i < count; i++)
-		ready |= (int)events[i].data.u32;
-	return ready;
+	return poll(&pollfd, 1, remaining_ms(deadline)) < 0 ? -errno : 0;
 }
 
 HOT struct bell *wake_bell(const struct camtap *camera)
@@ -216,12 +213,13 @@ HOT struct bell *wake_bell(const struct camtap *camera)
 		       : NULL;
 }
 
-HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline)
+HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline, bool *ret_receive)
 {
 	struct bell *bell = wake_bell(camera);
 	int64_t since;
-	int outcome, ready;
+	int outcome;
 
+	*ret_receive = true;
 	if (!bell)
 		return wake_wait(camera, WAKE_FOR_NEXT, deadline);
 	outcome = bell_wait(bell, deadline, camera->reading);
@@ -230,15 +228,12 @@ HOT int wake_wait_for_frame(struct camtap *camera, int64_t deadline)
 	attachment_prefetch(camera->reading);
 	if (outcome < 0)
 		return outcome;
-	if (outcome == BELL_LOOK)
+	if (outcome != BELL_QUIET) {
+		*ret_receive = outcome == BELL_MESSAGE;
 		return 0;
-	if (outcome == BELL_MESSAGE) {
-		ready = wake_wait(camera, WAKE_FOR_NEXT, 0);
-		bell_resume(bell);
-		return ready;
 	}
 	since = now_ns();
-	ready = wake_wait(camera, WAKE_FOR_NEXT, deadline);
+	outcome = wake_wait(camera, WAKE_FOR_NEXT, deadline);
 	bell_slept(bell, now_ns() - since);
-	return ready;
+	return outcome;
 }

@@ -539,7 +539,7 @@ void mock_ring_bell(struct mock *mock)
 
 bool mock_ring(struct mock *mock)
 {
-	struct wire_frame frame = {.epoch = mock->pool.layout.epoch};
+	struct wire_frame frame = {.epoch = mock->pool.layout.epoch, .position = mock->pool.newest};
 	int error;
 
 	atomic_thread_fence(memory_order_seq_cst);

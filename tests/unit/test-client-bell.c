@@ -239,6 +239,28 @@ static void a_message_that_did_not_ring_is_read_at_the_next_call(void **state)
 	hear(f, 1);
 }
 
+/* The message of a frame is not taken for the last one: by the bell nobody comes back for others.
+ */
+static void what_is_behind_the_message_of_a_frame_is_read_with_it(void **state)
+{
+	struct fixture *f = *state;
+	struct camtap_frame *frame;
+
+	attach_to_bell(f);
+	hear(f, 1);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(
+			camtap_next(f->camera, &frame, (int)(3 * BELL_PATIENCE_NS / 1000000)),
+			CAMTAP_TRY_AGAIN);
+		assert_int_equal(mock_listens(&f->mock), BELL_MESSAGES);
+		publish(f, 1);
+		mock_source(&f->mock, i % 2 ? WIRE_SOURCE_ONLINE : WIRE_SOURCE_OFFLINE, "");
+		assert_int_equal(camtap_next(f->camera, &frame, 0), CAMTAP_FRAME);
+		assert_release(frame, 0);
+		assert_outcome(f->camera, i % 2 ? CAMTAP_ONLINE : CAMTAP_OFFLINE);
+	}
+}
+
 /* Else it would get a message for each frame that passes while it works on this one, and find one
  * each time that it looks. */
 static void who_looks_at_the_socket_listens_on(void **state)
@@ -717,6 +739,7 @@ int main(void)
 		TEST(a_frame_from_before_makes_the_file_descriptor_readable),
 		TEST(a_message_wakes),
 		TEST(a_message_that_did_not_ring_is_read_at_the_next_call),
+		TEST(what_is_behind_the_message_of_a_frame_is_read_with_it),
 		TEST(who_looks_at_the_socket_listens_on),
 		TEST(a_new_epoch_wakes),
 		TEST(another_daemon_brings_another_bell),
