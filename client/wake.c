@@ -184,8 +184,6 @@ static int remaining_ms(int64_t deadline)
 
 	if (deadline == NEVER)
 		return -1;
-	if (deadline == 0)
-		return 0;
 	remaining = deadline - now_ns();
 	if (remaining <= 0)
 		return 0;
