@@ -3,7 +3,7 @@
 
 #include "clock.h"
 #include "hot.h"
-#include "message.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <stdatomic.h>
