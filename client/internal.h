@@ -42,7 +42,9 @@ struct leases {
 	_Atomic unsigned references;        /* the handle and each frame */
 	_Atomic bool blocked;               /* who gives one back should look: leases_give_back() */
 	struct camtap_frame *_Atomic spare; /* allocated, for the next frame; or NULL */
-	pthread_mutex_t lock;               /* over all that follows */
+	/* Over all that follows, which releases touch only as long as `blocked` is set: before and
+	 * after that it is the handle's thread's alone. */
+	pthread_mutex_t lock;
 	/* As leases_update() found it: the program sleeps until one is given back, and then either
 	 * there was a frame all the time, or frames can wake it again. */
 	bool pending;

@@ -117,9 +117,8 @@ static bool rearm(struct leases_rearm *rearm)
 	return true;
 }
 
-/* For the handle's thread: without `blocked` no release touches what the lock is over, and only
- * that thread sets it. So there is no need for the lock (libc's functions for it, and what they
- * touch, are far away from all else that a frame needs). */
+/* For the handle's thread, the only one that sets `blocked`: does it need the lock? (libc's
+ * functions for that, and what they touch, are far away from all else that a frame needs.) */
 HOT static bool is_ours_alone(const struct leases *leases)
 {
 	return !atomic_load_explicit(&leases->blocked, memory_order_acquire);

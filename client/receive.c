@@ -285,9 +285,7 @@ HOT static void dispatch(struct camtap *camera, struct incoming *message)
 			camera, -EPROTO, "camtapd breaks the protocol: a wrong message");
 		return;
 	}
-	/* Only wakes: what there is to read says the pool. Not in the switch, whose table is far
-	 * away.
-	 */
+	/* Only wakes: the pool says what there is to read. No case below, whose table is far. */
 	if (header.type == WIRE_FRAME)
 		return;
 	switch (header.type) {
