@@ -14,6 +14,7 @@ import collections
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def measure(directory, socket, *how):
     trace = pathlib.Path(directory, "trace")
     reader = subprocess.run(
         ["valgrind", "--tool=lackey", "--trace-mem=yes", f"--log-file={trace}", BUILD / "tests/bench/touched-reader",
-         socket, str(FRAMES), *how], stdout=subprocess.PIPE, text=True, check=True)
+         socket, str(FRAMES), *how], stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S)
     end, *maps = reader.stdout.splitlines()
     with open(trace) as file:
         return [touched(accesses) for accesses in frames(file, int(end, 16))][WARM:], maps
@@ -91,6 +92,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="list the pages, and the cache lines in each")
     arguments = parser.parse_args()
+    if shutil.which("valgrind") is None:
+        sys.exit("touched.py: valgrind is not installed: scripts/packages bench")
+    if not (BUILD / "tests/bench/touched-reader").exists():
+        sys.exit(f"touched.py: {BUILD} has no tests/bench/touched-reader: build it, and name it in CAMTAP_BUILD")
     with tempfile.TemporaryDirectory(prefix="camtap-touched-") as directory:
         socket = os.path.join(directory, "socket")
         daemon = subprocess.Popen([BUILD / "daemon/camtapd", "--config", "/dev/null", "--socket", socket, "--source",
