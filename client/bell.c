@@ -84,14 +84,14 @@ HOT static void set_listens(struct bell *bell, uint32_t listens)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-HOT void bell_listen(struct bell *bell)
-{
-	set_listens(bell, BELL_LISTENS);
-}
-
 HOT void bell_stop_listening(struct bell *bell)
 {
 	set_listens(bell, BELL_MESSAGES);
+}
+
+HOT void bell_be_busy(struct bell *bell)
+{
+	set_listens(bell, BELL_BUSY);
 }
 
 /* Is it time to look at the socket, told or not? Who sleeps for less than BELL_PATIENCE_NS each
@@ -134,21 +134,23 @@ HOT int bell_wait(struct bell *bell, int64_t deadline, const struct attachment *
 	const struct bell_word *word = bell->word;
 	uint32_t seen = atomic_load_explicit(&word->rung, memory_order_acquire);
 	uint32_t told = atomic_load_explicit(&word->told, memory_order_acquire);
+	bool behind = attachment_newest(attachment) >= attachment->cursor;
 	int64_t time = BELL_PATIENCE_NS;
 	int error;
 
-	if (attachment_newest(attachment) >= attachment->cursor)
+	if (behind)
 		bell->quiet = false; /* it is the reader that is slow */
-	if (!bell->quiet)
-		bell_listen(bell); /* who is too busy to sleep needs no messages either */
+	if (behind || deadline == 0)
+		bell_be_busy(bell);
 	if (told != bell->told || look_is_due(bell, seen)) {
 		bell->told = told;
 		return BELL_MESSAGE;
 	}
-	if (bell->quiet && deadline != 0)
-		return BELL_QUIET;
-	if (deadline == 0)
+	if (behind || deadline == 0)
 		return BELL_LOOK;
+	if (bell->quiet)
+		return BELL_QUIET;
+	set_listens(bell, BELL_LISTENS);
 	if (attachment_newest(attachment) >= attachment->cursor)
 		return BELL_LOOK;
 	if (deadline != NEVER) {

@@ -176,9 +176,11 @@ void bell_unmap(struct bell *bell); /* NULL is allowed */
 
 /* Can it be slept on? Else messages tell of frames. */
 bool bell_serves(const struct bell *bell);
-/* Frames do not come as messages, but ring; and the other way round. Any thread. */
-void bell_listen(struct bell *bell);
+/* Frames come as messages, and ring no more. What came without is seen by a look after this. Any
+ * thread. */
 void bell_stop_listening(struct bell *bell);
+/* Frames neither ring nor come as messages: it is going to look before it sleeps. */
+void bell_be_busy(struct bell *bell);
 
 enum bell_outcome {
 	BELL_LOOK,    /* there may be a frame, or the time is over */

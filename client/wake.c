@@ -118,7 +118,7 @@ static void be_deaf(struct camtap *camera, struct bell *bell, bool by_release)
 	struct leases_rearm rearm = {.fd = -1};
 
 	if (bell) {
-		bell_listen(bell); /* and nobody hears it */
+		bell_be_busy(bell);
 		rearm.attachment = by_release ? attachment_ref(camera->reading) : NULL;
 	} else {
 		rearm.epoll_fd = camera->wake.epoll_fd;

@@ -137,7 +137,7 @@ HOT void announce_prefetch(const struct announce_target *target)
 		bell_prefetch(&target->place);
 }
 
-/* Rings for all who listen. */
+/* Rings for all who listen, and finds out who is to get no message. */
 HOT static void ring(struct announcer *announcer, int64_t *clock_ns)
 {
 	uint32_t bell_count = 0;
@@ -149,12 +149,13 @@ HOT static void ring(struct announcer *announcer, int64_t *clock_ns)
 	atomic_thread_fence(memory_order_seq_cst);
 	for (uint32_t i = 0; i < announcer->target_count; i++) {
 		struct announce_target *target = announcer->targets[i];
+		uint32_t says = target->listens == NULL ? BELL_MESSAGES
+							: atomic_load_explicit(target->listens,
+								  memory_order_relaxed);
 
-		target->rung = target->listens != NULL &&
-			       atomic_load_explicit(target->listens, memory_order_relaxed) ==
-				       BELL_LISTENS &&
-			       !bell_is_closed(&target->place);
-		if (target->rung && bell_expect(&target->place))
+		target->by_bell = (says == BELL_LISTENS || says == BELL_BUSY) &&
+				  !bell_is_closed(&target->place);
+		if (target->by_bell && says == BELL_LISTENS && bell_expect(&target->place))
 			announcer->bells[bell_count++] = target->place.bell;
 	}
 	for (uint32_t i = 0; i < bell_count; i++)
@@ -173,7 +174,7 @@ HOT enum announce_outcome announce(
 	for (uint32_t i = 0; i < count; i++) {
 		struct announce_target *target = announcer->targets[i];
 
-		if (target->rung) {
+		if (target->by_bell) {
 			target->cost_ns = 0;
 			continue;
 		}

@@ -42,7 +42,7 @@ struct announce_target {
 	 * there. Set before it is linked in. */
 	const _Atomic uint32_t *listens;
 	struct bell_place place;
-	bool rung;       /* by a bell; the producer only */
+	bool by_bell;    /* it gets no message of this frame; the producer only */
 	bool patient;    /* no room is no loss: it has bytes enough to look when it is done */
 	int64_t cost_ns; /* of the last send; capture thread only */
 	bool flagged;    /* the last send took long: measure the next; capture thread only */

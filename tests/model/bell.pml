@@ -58,14 +58,21 @@
 #define TIMEOUTS 2
 #endif
 
+/* enum bell_listens */
+#define MESSAGES 0
+#define LISTENS	 1
+#define BUSY	 2
+
 /* Shared memory. */
 bool newest_is_new; /* newest >= cursor */
 bool rung_is_new;   /* rung != seen */
 bool told_is_new;   /* told != what it was */
-bool closed, listens;
+bool closed;
+byte listens;
 
 /* The store buffers. `says` is what the reader itself sees of `listens`. */
-bool newest_waits, listens_waits, says;
+bool newest_waits, listens_waits;
+byte says;
 #define DAEMON_FENCE !newest_waits
 #define READER_FENCE !listens_waits
 #define RELEASE	     !newest_waits /* in the daemon */
@@ -115,6 +122,11 @@ again:	if
 #ifndef BROKEN_SEEN_AFTER_LOOK
 	rung_is_new = false;
 #endif
+	/* It is behind, or does not wait: it comes again before it sleeps. */
+	if
+	:: SAY(BUSY); newest_is_new = false; goto maybe_read
+	:: true
+	fi;
 	atomic {
 		if
 		:: told_is_new -> told_is_new = false; goto read_socket
@@ -125,7 +137,14 @@ again:	if
 #ifdef BROKEN_LOOK_BEFORE_LISTENING /* what is published now comes as a FRAME, unheard */
 	LOOK;
 #endif
-	SAY(true);
+#ifdef BROKEN_BUSY_ASLEEP /* it is left alone, and does not look */
+	if
+	:: says != BUSY -> SAY(LISTENS)
+	:: else
+	fi;
+#else
+	SAY(LISTENS);
+#endif
 #ifndef BROKEN_NO_FENCE_IN_READER
 	READER_FENCE;
 #endif
@@ -167,7 +186,7 @@ again:	if
 		:: else -> quiet = true
 		fi
 	}
-socket:	SAY(false);
+socket:	SAY(MESSAGES);
 #ifndef BROKEN_NO_FENCE_BEFORE_SOCKET
 	READER_FENCE;
 #endif
@@ -187,12 +206,23 @@ socket:	SAY(false);
 	:: killed -> goto over
 	:: SILENT && SEEN -> goto over
 	fi;
+maybe_read:
+	atomic {
+		if
+		:: told_is_new -> told_is_new = false
+		:: else -> goto again
+		fi
+	}
 	/* What told is for. */
 read_socket:
-	SAY(false);
-	READER_FENCE;
-	atomic { has_frame = false; has_message = false };
-	goto again;
+	atomic {
+		has_frame = false;
+		has_message = false;
+		if
+		:: killed -> goto over
+		:: else -> goto again
+		fi
+	};
 over:	skip
 }
 
@@ -227,7 +257,7 @@ inline wake()
 
 active proctype capture()
 {
-	bool rings;
+	bool rings, tells;
 
 	{
 	do
@@ -239,7 +269,8 @@ active proctype capture()
 		DAEMON_FENCE;
 #endif
 		atomic {
-			rings = listens && !is_closed;
+			rings = listens == LISTENS && !is_closed;
+			tells = listens == MESSAGES || is_closed;
 			if
 			:: !is_closed /* this one listens, or others do */
 			:: !rings -> goto no_ring
@@ -254,7 +285,7 @@ no_ring:
 #ifdef BROKEN_RUNG_BEFORE_NEWEST /* who wakes up now sees nothing */
 		PUBLISH;
 #endif
-		d_step { RELEASE -> has_frame = has_frame || !rings; rings = false }
+		d_step { RELEASE -> has_frame = has_frame || tells; rings = false; tells = false }
 	:: break
 	od;
 	captured = true

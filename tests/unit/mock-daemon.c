@@ -543,8 +543,9 @@ bool mock_ring(struct mock *mock)
 	int error;
 
 	atomic_thread_fence(memory_order_seq_cst);
-	if (mock_listens(mock) == BELL_LISTENS && !atomic_load(&mock->bell.word->closed)) {
-		mock_ring_bell(mock);
+	if (mock_listens(mock) != BELL_MESSAGES && !atomic_load(&mock->bell.word->closed)) {
+		if (mock_listens(mock) == BELL_LISTENS)
+			mock_ring_bell(mock);
 		return true;
 	}
 	mock->frames_sent++;

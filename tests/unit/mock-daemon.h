@@ -126,7 +126,7 @@ uint32_t mock_take_slot(struct mock *mock, bool revoke);
 void mock_revoke(struct mock *mock, uint32_t slot);
 /* Fills a slot that was taken, and publishes it without waking anybody. */
 void mock_publish_slot(struct mock *mock, uint32_t slot);
-/* Wakes the client for a frame: by the bell if it listens, else by FRAME. */
+/* Wakes the client for a frame: by the bell if it listens, by FRAME if it asks for messages. */
 bool mock_ring(struct mock *mock);
 /* Rings the bell, listens or not, as for others that have the same. */
 void mock_ring_bell(struct mock *mock);

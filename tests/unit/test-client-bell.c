@@ -263,7 +263,7 @@ static void what_is_behind_the_message_of_a_frame_is_read_with_it(void **state)
 
 /* Else it would get a message for each frame that passes while it works on this one, and find one
  * each time that it looks. */
-static void who_looks_at_the_socket_listens_on(void **state)
+static void who_looks_at_the_socket_gets_no_messages(void **state)
 {
 	struct fixture *f = *state;
 
@@ -275,9 +275,44 @@ static void who_looks_at_the_socket_listens_on(void **state)
 		mock_source(&f->mock, WIRE_SOURCE_ONLINE, ""); /* no news */
 		publish(f, 1);
 		assert_int_equal(camtap_next(f->camera, &frame, 0), CAMTAP_FRAME);
-		assert_int_equal(mock_listens(&f->mock), BELL_LISTENS);
+		assert_int_not_equal(mock_listens(&f->mock), BELL_MESSAGES);
 		assert_release(frame, 0);
 	}
+}
+
+/* One that it need not sleep for. */
+static void take_what_is_there(struct fixture *f, int timeout_ms)
+{
+	struct camtap_frame *frame;
+
+	assert_int_equal(camtap_next(f->camera, &frame, timeout_ms), CAMTAP_FRAME);
+	assert_release(frame, 0);
+}
+
+/* Frames that pass while it is behind wake nobody, and those after it has caught up do. */
+static void who_is_behind_is_not_rung_for(void **state)
+{
+	struct fixture *f = *state;
+
+	attach_to_bell(f);
+	for (int i = 0; i < 10; i++) {
+		unsigned messages;
+		uint32_t rung;
+
+		hear(f, 1);
+		publish(f, 2);
+		take_what_is_there(f, i % 2 ? -1 : 0);
+		assert_int_equal(mock_listens(&f->mock), BELL_BUSY);
+		messages = f->mock.frames_sent;
+		rung = atomic_load(&f->mock.bell.word->rung);
+		publish(f, 1);
+		assert_int_equal(f->mock.frames_sent, messages);
+		assert_int_equal(atomic_load(&f->mock.bell.word->rung), rung);
+		take_what_is_there(f, -1);
+		take_what_is_there(f, i % 2 ? 0 : -1);
+	}
+	hear(f, 1);
+	assert_int_equal(camtap_missed(f->camera), 0);
 }
 
 static void a_new_epoch_wakes(void **state)
@@ -502,7 +537,7 @@ static void a_slow_camera_is_waited_for_at_the_socket(void **state)
 
 /* A camera that was slow to start, and is faster than its reader now: that finds a frame each time,
  * and wants no messages about those that pass meanwhile. */
-static void who_is_slower_than_the_camera_listens(void **state)
+static void who_is_slower_than_the_camera_gets_no_messages(void **state)
 {
 	struct fixture *f = *state;
 
@@ -515,7 +550,7 @@ static void who_is_slower_than_the_camera_listens(void **state)
 		finish_with_frame(f, &call);
 		publish(f, 1);
 		assert_int_equal(camtap_next(f->camera, &call.frame, 0), CAMTAP_FRAME);
-		assert_int_equal(mock_listens(&f->mock), BELL_LISTENS);
+		assert_int_equal(mock_listens(&f->mock), BELL_BUSY);
 		assert_release(call.frame, 0);
 	}
 }
@@ -595,8 +630,7 @@ static void *release_frame(void *frame)
 	return (void *)(intptr_t)camtap_release(frame);
 }
 
-/* Frames wake nobody at the limit, so they ring, which nobody hears; the release that ends it has
- * them come as messages again. */
+/* Frames wake nobody at the limit; the release that ends it has them come as messages again. */
 static void at_the_limit_frames_do_not_come_as_messages(void **state)
 {
 	struct fixture *f = *state;
@@ -615,7 +649,7 @@ static void at_the_limit_frames_do_not_come_as_messages(void **state)
 		publish(f, LEASES);
 		for (size_t i = 0; i < LEASES; i++)
 			held[i] = take(f, ++position, 0);
-		assert_int_equal(mock_listens(&f->mock), BELL_LISTENS);
+		assert_int_equal(mock_listens(&f->mock), BELL_BUSY);
 		messages = f->mock.frames_sent;
 		if (between)
 			publish(f, 1);
@@ -657,7 +691,7 @@ static void at_the_limit_messages_wake(void **state)
 		assert_true(readable(f->camera));
 		assert_outcome(f->camera, i % 2 ? CAMTAP_ONLINE : CAMTAP_OFFLINE);
 		assert_idle(f->camera);
-		assert_int_equal(mock_listens(&f->mock), BELL_LISTENS);
+		assert_int_equal(mock_listens(&f->mock), BELL_BUSY);
 	}
 	for (size_t i = 0; i < LEASES; i++)
 		assert_release(held[i], 0);
@@ -740,7 +774,8 @@ int main(void)
 		TEST(a_message_wakes),
 		TEST(a_message_that_did_not_ring_is_read_at_the_next_call),
 		TEST(what_is_behind_the_message_of_a_frame_is_read_with_it),
-		TEST(who_looks_at_the_socket_listens_on),
+		TEST(who_looks_at_the_socket_gets_no_messages),
+		TEST(who_is_behind_is_not_rung_for),
 		TEST(a_new_epoch_wakes),
 		TEST(another_daemon_brings_another_bell),
 		TEST(a_timeout_is_honoured),
@@ -749,7 +784,7 @@ int main(void)
 		TEST(a_hang_up_is_noticed_by_short_waits),
 		TEST(a_hang_up_is_noticed_among_rings),
 		TEST(a_slow_camera_is_waited_for_at_the_socket),
-		TEST(who_is_slower_than_the_camera_listens),
+		TEST(who_is_slower_than_the_camera_gets_no_messages),
 		TEST(a_closed_bell_is_given_up),
 		TEST(a_bell_that_does_not_wake_is_given_up),
 		TEST(a_bell_that_wakes_now_and_then_is_not_given_up),
