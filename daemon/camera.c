@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 /* No ioctl of a device that works takes longer: uvcvideo gives each transfer 5 s, and opening makes
@@ -206,17 +207,25 @@ int camera_create(const struct options *options, struct source *source, struct p
 		error = -errno;
 		goto finish_stream;
 	}
+	camera->timer_ns = INT64_MAX;
+	camera->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (camera->timer_fd < 0) {
+		error = -errno;
+		goto close_wake;
+	}
 	/* signals are the server thread's */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = -pthread_create(&camera->thread, NULL, capture_run, camera);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error < 0)
-		goto close_wake;
+		goto close_timer;
 	camera->thread_running = true;
 	*ret_camera = camera;
 	return 0;
 
+close_timer:
+	close(camera->timer_fd);
 close_wake:
 	close(camera->wake_fd);
 finish_stream:
@@ -244,6 +253,7 @@ void camera_destroy(struct camera *camera)
 	if (camera == NULL)
 		return;
 	camera_stop(camera);
+	close(camera->timer_fd);
 	close(camera->wake_fd);
 	stream_finish(&camera->stream);
 	free(camera);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define BACKOFF_MIN_NS (100 * NSEC_PER_MSEC)
@@ -42,6 +43,15 @@ static void look(struct camera *camera)
 		camera->wanted = 0;
 }
 
+/* Takes what made an eventfd or a timerfd readable. */
+static void clear(int fd)
+{
+	uint64_t count;
+
+	if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+		log_error("eventfd or timerfd: %s (this is a bug)", strerror(errno));
+}
+
 /* Sleeps until the server thread wants something, the source is ready (true), or the deadline has
  * passed. */
 HOT static bool sleep_until(struct camera *camera, int fd, short events, int64_t deadline_ns)
@@ -50,15 +60,41 @@ HOT static bool sleep_until(struct camera *camera, int fd, short events, int64_t
 		{.fd = camera->wake_fd, .events = POLLIN}, {.fd = fd, .events = events}};
 	int64_t now = clock_now(), left = deadline_ns > now ? deadline_ns - now : 0;
 	struct timespec timeout = {.tv_sec = left / NSEC_PER_SEC, .tv_nsec = left % NSEC_PER_SEC};
-	uint64_t count;
 
 	if (deadline_ns != INT64_MAX && left == 0 && fd < 0)
 		return false;
 	(void)ppoll(fds, 2, deadline_ns == INT64_MAX ? NULL : &timeout, NULL);
-	if (fds[0].revents != 0 && read(camera->wake_fd, &count, sizeof count) < 0 &&
-		errno != EAGAIN)
-		log_error("eventfd: %s (this is a bug)", strerror(errno));
+	if (fds[0].revents != 0)
+		clear(camera->wake_fd);
 	return fds[1].revents != 0;
+}
+
+/*
+ * The same for a deadline that each frame puts off, as that of a stall is: it may end early.
+ *
+ * A timeout of each ppoll() would cost more than a third descriptor in it. So there is a timer that
+ * is left as it is when the deadline moves on: it goes off in vain now and then, and is set to what
+ * the deadline is by then.
+ */
+HOT static void sleep_on_device(struct camera *camera, int fd, short events, int64_t deadline_ns)
+{
+	struct pollfd fds[3] = {{.fd = camera->wake_fd, .events = POLLIN},
+		{.fd = fd, .events = events}, {.fd = camera->timer_fd, .events = POLLIN}};
+
+	if (deadline_ns < camera->timer_ns) {
+		struct itimerspec time = {.it_value = {.tv_sec = deadline_ns / NSEC_PER_SEC,
+						  .tv_nsec = deadline_ns % NSEC_PER_SEC}};
+
+		(void)timerfd_settime(camera->timer_fd, TFD_TIMER_ABSTIME, &time, NULL);
+		camera->timer_ns = deadline_ns;
+	}
+	(void)ppoll(fds, 3, NULL, NULL);
+	if (fds[0].revents != 0)
+		clear(camera->wake_fd);
+	if (fds[2].revents != 0) {
+		clear(camera->timer_fd);
+		camera->timer_ns = INT64_MAX;
+	}
 }
 
 HOT static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
@@ -66,10 +102,11 @@ HOT static void sleep_for_source(struct camera *camera, int64_t deadline_ns)
 	struct source_wait wait = {.fd = -1, .deadline_ns = INT64_MAX};
 
 	camera->source->ops->wait(camera->source, &wait);
-	if (wait.deadline_ns < deadline_ns)
-		deadline_ns = wait.deadline_ns;
-	if (wait.deadline_ns != 0)
-		(void)sleep_until(camera, wait.fd, wait.events, deadline_ns);
+	if (wait.fd >= 0 && wait.deadline_ns == INT64_MAX)
+		sleep_on_device(camera, wait.fd, wait.events, deadline_ns);
+	else if (wait.deadline_ns != 0)
+		(void)sleep_until(camera, wait.fd, wait.events,
+			wait.deadline_ns < deadline_ns ? wait.deadline_ns : deadline_ns);
 }
 
 /* ---- steps of the source that can take seconds ---- */

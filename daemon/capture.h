@@ -44,6 +44,8 @@ struct camera {
 
 	/* Of the capture thread: */
 	_Atomic bool attention; /* something under the lock has changed: look */
+	int timer_fd;           /* ends its sleep on a device */
+	int64_t timer_ns;       /* when it goes off; INT64_MAX: never */
 	struct source_format format;
 	uint32_t wanted;                 /* copies of what is under the lock */
 	bool quitting, leaving, pausing; /* quit, abandoned and off */
