@@ -227,8 +227,12 @@ int pool_create(
 	pool->max_leases = plan->max_leases;
 	pool->lease_min_ns = plan->lease_min_ns;
 	pool->newest_slot = POOL_SLOT_NONE;
-	for (uint32_t i = 0; i < pool->slot_count; i++)
+	TAILQ_INIT(&pool->frames);
+	TAILQ_INIT(&pool->source);
+	for (uint32_t i = 0; i < pool->slot_count; i++) {
 		pool->slots[i].generation = 1;
+		TAILQ_INSERT_TAIL(&pool->frames, &pool->slots[i], entry);
+	}
 	*ret_pool = pool;
 	return 0;
 

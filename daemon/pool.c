@@ -32,6 +32,11 @@ static bool held(const struct pool *pool, const struct pool_reader *reader, uint
 	return !guard_looks_free(word_of(reader, slot), pool->slots[slot].generation);
 }
 
+static uint32_t index_of(const struct pool *pool, const struct pool_slot *slot)
+{
+	return (uint32_t)(slot - pool->slots);
+}
+
 static bool may_be_written(const struct pool *pool, uint32_t slot)
 {
 	return pool->slots[slot].state != POOL_SLOT_WRITING && slot != pool->newest_slot;
@@ -182,34 +187,20 @@ HOT static bool lock_everywhere(struct pool *pool, uint32_t slot)
 	return true;
 }
 
-/* The slot of the oldest frame, those in `tried` left out (empty slots come first: position 0). */
-HOT static uint32_t oldest_but(const struct pool *pool, uint64_t tried)
-{
-	uint32_t best = POOL_SLOT_NONE;
-
-	for (uint32_t slot = 0; slot < pool->slot_count; slot++) {
-		if (!may_be_written(pool, slot) || (tried & UINT64_C(1) << slot))
-			continue;
-		if (best == POOL_SLOT_NONE ||
-			pool->slots[slot].position < pool->slots[best].position)
-			best = slot;
-	}
-	return best;
-}
-
 /* Locks the slot of the oldest frame that nobody holds, if it was published at or before
- * `published_by`. */
+ * `published_by`. (Empty ones were at 0.) */
 HOT static uint32_t lock_free_slot(struct pool *pool, int64_t published_by)
 {
-	uint64_t tried = 0;
-	uint32_t slot;
+	struct pool_slot *state;
 
-	while ((slot = oldest_but(pool, tried)) != POOL_SLOT_NONE) {
-		if (pool->slots[slot].publish_time_ns > published_by)
-			return POOL_SLOT_NONE; /* the others are younger still */
+	TAILQ_FOREACH(state, &pool->frames, entry)
+	{
+		uint32_t slot = index_of(pool, state);
+
+		if (slot == pool->newest_slot || state->publish_time_ns > published_by)
+			break; /* the others are younger still */
 		if (lock_everywhere(pool, slot))
 			return slot;
-		tried |= UINT64_C(1) << slot;
 	}
 	return POOL_SLOT_NONE;
 }
@@ -326,7 +317,11 @@ static bool ask_lossless_holders(struct pool *pool)
 
 HOT static void take(struct pool *pool, uint32_t slot)
 {
-	pool->slots[slot].state = POOL_SLOT_WRITING;
+	struct pool_slot *state = &pool->slots[slot];
+
+	TAILQ_REMOVE(&pool->frames, state, entry);
+	TAILQ_INSERT_TAIL(&pool->source, state, entry);
+	state->state = POOL_SLOT_WRITING;
 	pool->writing++;
 	/* Before the slot is written: readers without a lease must see that their copy is no good.
 	 * The fence keeps the pixel stores behind it (a sequence lock's writer). */
@@ -379,35 +374,26 @@ again:
 
 /* ---- giving a slot back ---- */
 
-/* The slot that the source was given first: it fills them in that order, and took the oldest. */
-HOT static uint32_t first_of_source(const struct pool *pool)
-{
-	uint32_t first = POOL_SLOT_NONE;
-
-	for (uint32_t slot = 0; slot < pool->slot_count; slot++)
-		if (pool->slots[slot].state == POOL_SLOT_WRITING &&
-			(first == POOL_SLOT_NONE ||
-				pool->slots[slot].position < pool->slots[first].position))
-			first = slot;
-	return first;
-}
-
 HOT void pool_prefetch(const struct pool *pool)
 {
-	uint32_t filled = first_of_source(pool), next = oldest_but(pool, 0);
+	/* the source fills them in the order in which it got them, and then gets the oldest frame's
+	 */
+	const struct pool_slot *filled = TAILQ_FIRST(&pool->source);
+	const struct pool_slot *next = TAILQ_FIRST(&pool->frames);
 
 	__builtin_prefetch(&pool->header->newest, 1);
 	__builtin_prefetch(&pool->header->counters, 1);
 	__builtin_prefetch(recent_of(pool, pool->newest + 1), 1);
-	if (filled != POOL_SLOT_NONE) {
-		const char *descriptor = (const char *)descriptor_of(pool, filled);
+	if (filled != NULL) {
+		uint32_t slot = index_of(pool, filled);
+		const char *descriptor = (const char *)descriptor_of(pool, slot);
 
 		for (size_t i = 0; i < sizeof(struct pool_descriptor); i += CACHE_LINE)
 			__builtin_prefetch(descriptor + i, 1);
-		fetch_words(pool, filled);
+		fetch_words(pool, slot);
 	}
-	if (next != POOL_SLOT_NONE)
-		fetch_words(pool, next);
+	if (next != NULL)
+		fetch_words(pool, index_of(pool, next));
 }
 
 void pool_discard(struct pool *pool, uint32_t slot)
@@ -418,6 +404,8 @@ void pool_discard(struct pool *pool, uint32_t slot)
 	state->position = 0;
 	state->publish_time_ns = 0;
 	state->state = POOL_SLOT_EMPTY;
+	TAILQ_REMOVE(&pool->source, state, entry);
+	TAILQ_INSERT_HEAD(&pool->frames, state, entry);
 	pool->writing--;
 	for (uint32_t i = 0; i < pool->reader_count; i++)
 		guard_discard(word_of(pool->readers[i], slot), state->generation);
@@ -438,6 +426,8 @@ HOT void pool_publish(struct pool *pool, uint32_t slot, struct pool_frame *frame
 	state->frame_id = frame->frame_id;
 	state->publish_time_ns = now_ns;
 	state->state = POOL_SLOT_PUBLISHED;
+	TAILQ_REMOVE(&pool->source, state, entry);
+	TAILQ_INSERT_TAIL(&pool->frames, state, entry);
 	pool->writing--;
 
 	pool_frame_store(descriptor, frame);

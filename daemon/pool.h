@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #define POOL_SLOT_NONE UINT32_MAX
@@ -44,6 +45,7 @@ enum pool_slot_state {
 };
 
 struct pool_slot {
+	TAILQ_ENTRY(pool_slot) entry; /* of the pool's `source` if it is WRITING, else `frames` */
 	enum pool_slot_state state;
 	uint64_t generation; /* what every guard's word should say */
 	uint64_t position;   /* of the frame in it */
@@ -73,6 +75,10 @@ struct pool {
 	uint32_t newest_slot;
 	uint32_t writing;  /* slots that the source has */
 	uint32_t expelled; /* readers, so far */
+	/* Empty slots, then from the oldest frame to the newest. */
+	TAILQ_HEAD(pool_slots, pool_slot) frames;
+	/* Those that the source has, in the order in which it was given them. */
+	struct pool_slots source;
 	struct pool_slot slots[POOL_SLOTS_MAX];
 
 	uint32_t reader_count, reader_max;

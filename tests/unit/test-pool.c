@@ -109,6 +109,34 @@ static void fills_empty_slots_then_the_oldest(void **state)
 	assert_int_equal(atomic_load(&bench->pool->header->newest), 12);
 }
 
+/* What the source made no frame of is empty, and so the next that it gets: before all frames, which
+ * keep their order. */
+static void fills_first_what_was_discarded(void **state)
+{
+	struct bench *bench = *state;
+	uint32_t order[6], slot, again;
+
+	for (unsigned i = 0; i < 6; i++)
+		order[i] = frame(bench);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(pool_take_slot(bench->pool, ++bench->now, &slot), POOL_TAKEN);
+		assert_int_equal(slot, order[0]);
+		pool_discard(bench->pool, slot);
+	}
+	assert_int_equal(pool_take_slot(bench->pool, ++bench->now, &slot), POOL_TAKEN);
+	assert_int_equal(slot, order[0]);
+	assert_int_equal(pool_take_slot(bench->pool, ++bench->now, &again), POOL_TAKEN);
+	assert_int_equal(again, order[1]);
+	pool_discard(bench->pool, again);
+	pool_discard(bench->pool, slot);
+	slot = frame(bench);
+	again = frame(bench);
+	assert_true(
+		(slot == order[0] && again == order[1]) || (slot == order[1] && again == order[0]));
+	for (unsigned i = 2; i < 6; i++)
+		assert_int_equal(frame(bench), order[i]);
+}
+
 static void skips_what_somebody_holds(void **state)
 {
 	struct bench *bench = *state;
@@ -409,6 +437,7 @@ int main(void)
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(fills_empty_slots_then_the_oldest),
+		BENCH_TEST(fills_first_what_was_discarded),
 		BENCH_TEST(skips_what_somebody_holds),
 		BENCH_TEST(never_offers_what_is_being_written),
 		BENCH_TEST(a_new_reader_cannot_take_what_is_being_written),
