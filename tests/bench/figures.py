@@ -37,6 +37,13 @@ def median(values):
     return statistics.median(there) if there else None
 
 
+def stolen(before, after):
+    """What the host of a virtual machine took of its processors' time, of 1, between two looks at the first line of
+    proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal, and guests' times, which user has, too."""
+    passed = [int(b) - int(a) for a, b in zip(before.split()[1:9], after.split()[1:9])]
+    return passed[7] / sum(passed) if sum(passed) else 0.0
+
+
 def ratio(value, base):
     return None if value is None or base is None or base <= 0 else value / base
 

@@ -17,6 +17,12 @@ def test_percentiles_are_values_that_were_measured():
     assert figures.percentile([], 50) is None
 
 
+def test_what_the_host_took_of_the_time():
+    before = "cpu  1 0 1 90 0 0 1 7 0 0"
+    assert figures.stolen(before, "cpu  11 0 11 165 0 0 1 12 10 0") == 0.05
+    assert figures.stolen(before, before) == 0
+
+
 def test_the_last_reader_of_each_frame_that_all_got():
     assert sorted(figures.last_readers([{1: 10, 2: 20, 3: 5}, {1: 15, 2: 2, 4: 99}])) == [15, 20]
     assert figures.last_readers([{1: 10}]) == [10]
