@@ -29,6 +29,16 @@ def test_figures_are_per_frame_and_of_all_threads():
     assert v4l2.evaluate(result) == {"instructions": 10, "vivid": 70, "rate": 50, "dropped": 3}
 
 
+@pytest.mark.parametrize("cost, good", ((110, True), (112, False)))
+def test_size_must_cost_nothing(capsys, cost, good):
+    def rows(instructions):
+        return [{name: {"instructions": instructions} for name in v4l2.CANDIDATES}]
+
+    assert v4l2.show_sizes({"640x480": rows(100), "3840x2160": rows(cost)}) == good
+    assert ("NO" in capsys.readouterr().out) == (not good)
+    assert v4l2.show_sizes({"640x480": rows(100)})
+
+
 @pytest.mark.parametrize("cost, good", ((120, True), (130, False)))
 def test_the_limit(capsys, cost, good):
     figures = {"instructions": 100, "vivid": 1, "rate": 60, "dropped": 0}

@@ -11,8 +11,10 @@ What is shown is the ratio to v4l2-ctl of the same round: the median, the lowest
 emulated and its time is the number of instructions (tests/vm/guest --count), so that the ratios are the same on a
 busy machine; other times say nothing. --calls counts system calls per frame instead.
 
+With more than one of --sizes, each is held against the first: size costs nothing where nothing is copied.
+
 CAMTAP_BUILD names the build directory (optimised, without sanitizers). Ends with 1 if camtapd that writes in place,
-without readers, is above the limit."""
+without readers, is above a limit."""
 
 import argparse
 import collections
@@ -31,6 +33,7 @@ BUILD = pathlib.Path(os.environ.get("CAMTAP_BUILD", "build"))
 BASE = "v4l2-ctl"
 CANDIDATES = [BASE, "v4l2-ctl-again", "userptr-0", "userptr-1", "dmabuf-0", "dmabuf-1", "copy-0", "copy-1"]
 LIMIT = 1.2  # of the ways without a copy: how many instructions a memcpy() has says nothing
+SIZE_LIMIT = 1.1  # of another size to the first
 LIMITED = ("userptr-0", "userptr-1", "dmabuf-0", "dmabuf-1")
 DECIDES = "userptr-0"
 TRACED_S = 8
@@ -94,6 +97,20 @@ def show(size, rows, arguments):
     return good
 
 
+def show_sizes(found):
+    """True: what decides costs the same in all sizes."""
+    (first, base), *others = found.items()
+    good = True
+    for size, rows in others:
+        print(f"{size} to {first}:")
+        for name in LIMITED:
+            ratio = figures.ratio(*(figures.median([row[name]["instructions"] for row in of]) for of in (rows, base)))
+            met = ratio <= SIZE_LIMIT
+            print(f"{name:16}{ratio:6.2f}  at most {SIZE_LIMIT:g}: {'yes' if met else 'NO'}")
+            good = good and (name != DECIDES or met)
+    return good
+
+
 # ---- system calls ----
 
 def count_calls(share, name):
@@ -138,7 +155,7 @@ def main():
     found = {size: measure(size, arguments) for size in arguments.sizes.split(",")}
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(found, indent=1))
-    return sys.exit(not all([show(size, rows, arguments) for size, rows in found.items()]))
+    return sys.exit(not all([*(show(size, rows, arguments) for size, rows in found.items()), show_sizes(found)]))
 
 
 if __name__ == "__main__":
