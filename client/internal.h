@@ -52,6 +52,7 @@ struct leases {
 		/* A bell was made to swallow frames: they are to come as messages again. NULL: none
 		 * was, and `fd` (-1: none) is to be looked at by epoll again. */
 		struct attachment *attachment;
+		uint64_t cursor; /* its, then: the handle's thread may be about to move it */
 		int epoll_fd, fd;
 		uint32_t events;
 		bool done; /* the release has done it, for the fd */

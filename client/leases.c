@@ -108,7 +108,7 @@ static bool rearm(struct leases_rearm *rearm)
 
 	if (attachment) {
 		bell_stop_listening(attachment->bell);
-		return attachment_newest(attachment) < attachment->cursor;
+		return attachment_newest(attachment) < rearm->cursor;
 	}
 	if (rearm->fd < 0 || epoll_ctl(rearm->epoll_fd, EPOLL_CTL_MOD, rearm->fd, &event) < 0)
 		return false;

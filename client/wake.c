@@ -119,7 +119,10 @@ static void be_deaf(struct camtap *camera, struct bell *bell, bool by_release)
 
 	if (bell) {
 		bell_be_busy(bell);
-		rearm.attachment = by_release ? attachment_ref(camera->reading) : NULL;
+		if (by_release) {
+			rearm.attachment = attachment_ref(camera->reading);
+			rearm.cursor = camera->reading->cursor;
+		}
 	} else {
 		rearm.epoll_fd = camera->wake.epoll_fd;
 		rearm.fd = camera->connection->socket;
