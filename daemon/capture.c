@@ -277,7 +277,7 @@ HOT static bool still_wanted(struct camera *camera)
 	return clock_now() < camera->idle_deadline_ns;
 }
 
-static void wait_for_frame(struct camera *camera)
+HOT static void wait_for_frame(struct camera *camera)
 {
 	int64_t deadline = stall_deadline(camera);
 
